@@ -1,0 +1,64 @@
+"""Structured logs: an event name and fields, on stderr, with anything that looks like a secret struck out."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal, cast
+
+import structlog
+
+_SECRET = re.compile(
+    r"\b(?:sk|rk|pk|whsec|ac|rt|oauth)_(?:(?:live|test|org)_)?[A-Za-z0-9_]{6,}|\bBearer\s+\S+|(?<=code=)[^&\s]+"
+)
+
+
+def redact(text: str) -> str:
+    """Strike out everything in a text that has the form of a Stripe key, token, code or webhook secret."""
+    return _SECRET.sub("[secret]", text)
+
+
+def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = redact(value)
+    return event
+
+
+def configure(form: Literal["text", "json"] = "text", level: str = "info") -> None:
+    """Set up logging for this process.
+
+    Args:
+        form: ``text`` for people, ``json`` for machines (one object a line).
+        level: The least level shown: ``debug``, ``info``, ``warning`` or ``error``.
+    """
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _redact_event,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get(name: str, **fields: object) -> structlog.typing.FilteringBoundLogger:
+    """Return a logger whose events carry ``fields``.
+
+    Args:
+        name: The part that speaks, such as ``sync``.
+        **fields: What identifies the work: connection, run, resource. Never a secret.
+    """
+    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger().bind(part=name, **fields))

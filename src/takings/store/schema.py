@@ -1,0 +1,271 @@
+"""The tables of the product's own database, in SQLAlchemy Core. Alembic's migrations lead here; a test compares them.
+
+Moments are stored as whole microseconds since the epoch in UTC (:class:`Moment`), so that they sort and compare the same
+on SQLite and Postgres.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from takings.clock import require_aware
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """An aware moment, kept as microseconds since 1970 in UTC; a naive one is refused."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:
+        """Turn an aware moment into microseconds."""
+        return None if value is None else (require_aware(value) - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> datetime | None:
+        """Turn microseconds into an aware moment in UTC."""
+        return None if value is None else _EPOCH + timedelta(microseconds=int(value))
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
+    return sa.Table(name, metadata, *columns)
+
+
+def _id() -> sa.Column[str]:
+    """Random, unguessable key made by us (``secrets.token_hex(8)``)."""
+    return sa.Column("id", sa.String(32), primary_key=True)
+
+
+def _to(table: str, *, nullable: bool = False, cascade: bool = True) -> sa.Column[str]:
+    names = {"people": "person_id", "connections": "connection_id", "runs": "run_id"}
+    return sa.Column(
+        names[table],
+        sa.String(32),
+        sa.ForeignKey(f"{table}.id", ondelete="CASCADE" if cascade else "SET NULL"),
+        nullable=nullable,
+        index=True,
+    )
+
+
+# The company that uses this installation: one row, id "company".
+company = _table(
+    "company",
+    _id(),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("locale", sa.String(8), nullable=False),  # en, fr
+    sa.Column("time_zone", sa.String(64), nullable=False),  # IANA name
+    sa.Column("currency", sa.String(3), nullable=False),  # reporting currency, lower case
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+people = _table(
+    "people",
+    _id(),
+    sa.Column("email", sa.String(320), nullable=False, unique=True),  # lower case
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("password_hash", sa.String(300), nullable=False),  # argon2id
+    sa.Column("role", sa.String(16), nullable=False),  # admin, standard, read_only
+    sa.Column("locale", sa.String(8)),  # None: the company's
+    sa.Column("theme", sa.String(8), nullable=False, server_default="auto"),  # auto, light, dark
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("disabled_at", Moment),
+    sa.Column("failed_logins", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("locked_until", Moment),
+)
+
+sessions = _table(
+    "sessions",
+    sa.Column("token_hash", sa.String(64), primary_key=True),  # SHA-256 of the cookie's opaque token
+    _to("people"),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("seen_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("user_agent", sa.String(300), nullable=False, server_default=""),
+)
+
+invitations = _table(
+    "invitations",
+    sa.Column("token_hash", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(32), nullable=False, unique=True),
+    sa.Column("email", sa.String(320), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("invited_by", sa.String(32), sa.ForeignKey("people.id", ondelete="SET NULL")),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("accepted_at", Moment),
+    sa.Column("revoked_at", Moment),
+)
+
+audit = _table(
+    "audit",
+    _id(),
+    sa.Column("at", Moment, nullable=False, index=True),
+    sa.Column("person_id", sa.String(32)),  # None: the program itself or the command line; no key: survives the person
+    sa.Column("person_name", sa.String(200), nullable=False),
+    sa.Column("action", sa.String(64), nullable=False),  # such as connection.added
+    sa.Column("subject", sa.String(200), nullable=False, server_default=""),
+    sa.Column("details", sa.JSON, nullable=False),  # never secrets
+)
+
+connections = _table(
+    "connections",
+    _id(),
+    sa.Column("name", sa.String(200), nullable=False, unique=True),
+    sa.Column("source", sa.String(16), nullable=False),  # stripe, sample
+    sa.Column("way", sa.String(16), nullable=False),  # key, app_oauth, connect_oauth
+    sa.Column("account_id", sa.String(255), nullable=False),  # acct_…
+    sa.Column("account_name", sa.String(300), nullable=False),
+    sa.Column("livemode", sa.Boolean, nullable=False),
+    sa.Column("country", sa.String(2)),
+    sa.Column("currency", sa.String(3)),
+    sa.Column("state", sa.String(16), nullable=False),  # active, paused, reauth, failed, disconnecting
+    sa.Column("reason", sa.String(500)),  # why reauth or failed: a sentence, English
+    sa.Column("reason_code", sa.String(100)),  # the same as a TakingsError code, for translation
+    sa.Column("credentials", sa.LargeBinary, nullable=False),  # encrypted JSON
+    sa.Column("credentials_rev", sa.Integer, nullable=False, server_default="1"),  # one writer rotates: compare and set
+    sa.Column("start_at", Moment),  # history wanted from; None: all
+    sa.Column("permissions", sa.JSON, nullable=False),  # list path -> allowed | forbidden | unavailable, at last probe
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("last_sync_at", Moment),  # end of the last run in which every permitted list came out complete
+    sa.Column("sync_wanted_at", Moment),  # "Sync now" was pressed; cleared when a run takes it up
+    sa.Column("next_sync_at", Moment),
+    sa.UniqueConstraint("account_id", "livemode", "source", name="uq_connections_account"),
+)
+
+oauth_states = _table(
+    "oauth_states",
+    sa.Column("state_hash", sa.String(64), primary_key=True),
+    _to("people"),
+    sa.Column("way", sa.String(16), nullable=False),
+    sa.Column("details", sa.JSON, nullable=False),  # connection being re-authenticated, chosen name, live or test
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("used_at", Moment),
+)
+
+# A connection being made: credentials checked and probed, waiting for the person's yes.
+pending_connections = _table(
+    "pending_connections",
+    _id(),
+    _to("people", nullable=True),
+    sa.Column("way", sa.String(16), nullable=False),
+    sa.Column("source", sa.String(16), nullable=False),
+    sa.Column("credentials", sa.LargeBinary, nullable=False),
+    sa.Column("probe", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+runs = _table(
+    "runs",
+    _id(),
+    _to("connections"),
+    sa.Column("kind", sa.String(16), nullable=False),  # backfill, refresh
+    sa.Column("state", sa.String(16), nullable=False),  # running, complete, partial, failed, stopped
+    sa.Column("reason", sa.String(500)),
+    sa.Column("reason_code", sa.String(100)),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment),
+    sa.Column("rows_new", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("rows_changed", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("rows_seen", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("requests", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("retries", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+# The plan of a run: a stretch of one list. With its lease it is also the queue.
+windows = _table(
+    "windows",
+    _id(),
+    _to("runs"),
+    _to("connections"),
+    sa.Column("list", sa.String(300), nullable=False),  # path template
+    sa.Column("variant", sa.String(300), nullable=False),  # canonical query string of the parameter set
+    sa.Column("parent", sa.String(255), nullable=False, server_default=""),  # parent's id for nested lists
+    sa.Column("start_unix", sa.BigInteger),  # inclusive; None: no bound
+    sa.Column("end_unix", sa.BigInteger),  # exclusive; None: no bound
+    sa.Column("cursor", sa.String(2000)),  # starting_after (v1) or next page URL (v2); None: from the top
+    sa.Column("state", sa.String(16), nullable=False),  # open, done, failed
+    sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("pages", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("not_before", Moment),
+    sa.Column("lease_owner", sa.String(64)),
+    sa.Column("lease_until", Moment),
+    sa.Column("error", sa.String(500)),
+    sa.Index("ix_windows_run_state", "run_id", "state"),
+)
+
+# How each list of each connection stands: what people see.
+list_states = _table(
+    "list_states",
+    _to("connections"),
+    sa.Column("list", sa.String(300), nullable=False),
+    sa.Column("table_name", sa.String(100), nullable=False),
+    # waiting, running, complete, partial, forbidden, unavailable
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.String(500)),
+    sa.Column("reason_code", sa.String(100)),
+    sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),  # rows delivered in the present or last run
+    sa.Column("pages", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("requests", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("estimate", sa.BigInteger),  # rows expected, None: unknown
+    sa.Column("progress", sa.Float, nullable=False, server_default="0"),  # share of the plan done, 0 to 1
+    sa.Column("reaches_back_to", Moment),  # oldest moment from which on everything is there
+    sa.Column("started_at", Moment),
+    sa.Column("updated_at", Moment),
+    sa.Column("complete_as_of", Moment),  # everything Stripe held at this moment is here; None: never complete yet
+    sa.PrimaryKeyConstraint("connection_id", "list"),
+)
+
+# Rows per table and connection, kept by the writer after each commit, so that no page has to count.
+table_rows = _table(
+    "table_rows",
+    _to("connections"),
+    sa.Column("table_name", sa.String(100), nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.PrimaryKeyConstraint("connection_id", "table_name"),
+)
+
+# Every request to Stripe, counted by hour: the read allocation is over a rolling 30 days.
+request_counts = _table(
+    "request_counts",
+    sa.Column("account_id", sa.String(255), nullable=False),
+    sa.Column("livemode", sa.Boolean, nullable=False),
+    sa.Column("hour", sa.BigInteger, nullable=False),  # hours since 1970
+    sa.Column("endpoint", sa.String(300), nullable=False),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.PrimaryKeyConstraint("account_id", "livemode", "hour", "endpoint"),
+)
+
+# Requests granted to workers, one row a bucket: what makes one limiter of all of them.
+rate_buckets = _table(
+    "rate_buckets",
+    sa.Column("bucket", sa.String(400), primary_key=True),  # acct_…:live or acct_…:live:/v1/charges
+    sa.Column("next_free_us", sa.BigInteger, nullable=False),  # moment from which the next request may go, in µs
+    sa.Column("rate_per_s", sa.Float, nullable=False),  # present rate, lowered by 429s
+    sa.Column("changed_us", sa.BigInteger, nullable=False),
+)
+
+# Processes that work, so that the pages can say whether anybody does.
+workers = _table(
+    "workers",
+    _id(),
+    sa.Column("host", sa.String(200), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("seen_at", Moment, nullable=False),
+)
