@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+Access = Literal["allowed", "forbidden", "unavailable", "unknown"]
 Way = Literal["key", "app_oauth", "connect_oauth"]
 State = Literal["active", "paused", "reauth", "failed", "disconnecting"]
 Source = Literal["stripe", "sample"]
@@ -54,3 +55,122 @@ class Connection:
     last_sync_at: datetime | None
     sync_wanted_at: datetime | None
     next_sync_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListAccess:
+    """What credentials may do with one of Stripe's lists.
+
+    Attributes:
+        path: Path of the list, such as ``/v1/charges``.
+        table: Table its rows go to.
+        access: ``allowed``; ``forbidden``: the key lacks ``permission``; ``unavailable``: the account does not have
+            this product; ``unknown``: Stripe gave no clear answer just now, it is asked again while syncing.
+        permission: Name of the permission that opens it, as Stripe says or as the catalogue knows; None: not known.
+        reason: English sentence on why it cannot be read; None where it can.
+        reason_code: Code of that sentence, for translation.
+        rows: How many rows there are; None: not known or not readable.
+        exact: True where ``rows`` was counted and not estimated.
+    """
+
+    path: str
+    table: str
+    access: Access
+    permission: str | None = None
+    reason: str | None = None
+    reason_code: str | None = None
+    rows: int | None = None
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What loading costs, from one possible start of history.
+
+    Attributes:
+        start_at: Oldest moment to load; None: everything.
+        objects: Objects to load, nested ones too.
+        requests: Requests to Stripe.
+        minutes: Least duration in minutes, by the rate that Stripe grants and the share we take of it.
+        exact: True where every list was counted whole.
+    """
+
+    start_at: datetime | None
+    objects: int
+    requests: int
+    minutes: float
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What credentials turned out to open.
+
+    Attributes:
+        account_id: ``acct_…``; where Stripe does not tell it, an id of our own that begins with ``unknown_``.
+        account_known: False for such an id of our own.
+        account_name: Name on Stripe's dashboard, or the id.
+        country: Two letters, upper case; None: the credentials may not read it.
+        currency: The account's default currency, lower case; None likewise.
+        livemode: True for real money.
+        first_at: Oldest moment of which there is data; None: no data, or no list could tell.
+        lists: Every list that is read by default.
+        estimates: All history first, then shorter ones.
+        aliases: Ids under which this account may also have been joined: found when less was known of it.
+        broad_key: True where a secret key was given although a restricted one does.
+        requests: Requests that the probe itself took.
+    """
+
+    account_id: str
+    account_known: bool
+    account_name: str
+    country: str | None
+    currency: str | None
+    livemode: bool
+    first_at: datetime | None
+    lists: tuple[ListAccess, ...]
+    estimates: tuple[Estimate, ...]
+    aliases: tuple[str, ...] = ()
+    broad_key: bool = False
+    requests: int = 0
+
+    @property
+    def permissions(self) -> dict[str, str]:
+        """List path to access, as kept with the connection."""
+        return {one.path: one.access for one in self.lists}
+
+    def is_account(self, account_id: str) -> bool:
+        """Tell whether these credentials open the account joined under that id."""
+        return account_id == self.account_id or account_id in self.aliases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A connection being made: credentials at hand, waiting for the person's yes.
+
+    Attributes:
+        probe: What they open; None: not looked at yet.
+        reauthenticates: Id of the connection that these are new credentials for; None: a new connection.
+    """
+
+    id: str
+    source: Source
+    way: Way
+    created_at: datetime
+    probe: Probe | None
+    reauthenticates: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What disconnecting with a purge would delete.
+
+    Attributes:
+        tables: Table name and rows, largest first; empty tables left out.
+        rows: Their sum.
+        size_bytes: Room on disk that this data takes, about; None: unknown.
+    """
+
+    tables: tuple[tuple[str, int], ...]
+    rows: int
+    size_bytes: int | None

@@ -137,6 +137,7 @@ connections = _table(
     sa.Column("reason_code", sa.String(100)),  # the same as a TakingsError code, for translation
     sa.Column("credentials", sa.LargeBinary, nullable=False),  # encrypted JSON
     sa.Column("credentials_rev", sa.Integer, nullable=False, server_default="1"),  # one writer rotates: compare and set
+    sa.Column("credentials_claim", Moment),  # until then one process is exchanging the refresh token; None: nobody
     sa.Column("start_at", Moment),  # history wanted from; None: all
     sa.Column("permissions", sa.JSON, nullable=False),  # list path -> allowed | forbidden | unavailable, at last probe
     sa.Column("created_at", Moment, nullable=False),
@@ -173,6 +174,7 @@ runs = _table(
     _id(),
     _to("connections"),
     sa.Column("kind", sa.String(16), nullable=False),  # backfill, refresh
+    sa.Column("phase", sa.String(16), nullable=False, server_default="lists"),  # lists, bridges, done
     sa.Column("state", sa.String(16), nullable=False),  # running, complete, partial, failed, stopped
     sa.Column("reason", sa.String(500)),
     sa.Column("reason_code", sa.String(100)),
@@ -183,9 +185,12 @@ runs = _table(
     sa.Column("rows_seen", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("requests", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("retries", sa.BigInteger, nullable=False, server_default="0"),
+    # Whoever works on it says so here, again and again; when it stops saying so, another takes over.
+    sa.Column("lease_owner", sa.String(64)),
+    sa.Column("lease_until", Moment),
 )
 
-# The plan of a run: a stretch of one list. With its lease it is also the queue.
+# The plan of a run: stretches of lists, each with how far it has been read.
 windows = _table(
     "windows",
     _id(),
@@ -202,9 +207,8 @@ windows = _table(
     sa.Column("pages", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("not_before", Moment),
-    sa.Column("lease_owner", sa.String(64)),
-    sa.Column("lease_until", Moment),
     sa.Column("error", sa.String(500)),
+    sa.Column("error_code", sa.String(100)),
     sa.Index("ix_windows_run_state", "run_id", "state"),
 )
 

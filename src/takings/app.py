@@ -1,0 +1,128 @@
+"""The one place where the parts are put together."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from takings import catalog as catalogs
+from takings.accounts import Audit, People, Sessions
+from takings.catalog import Catalog
+from takings.clock import Clock, SystemClock
+from takings.connections import Connections, Credentials
+from takings.reports import Reports
+from takings.settings import Settings
+from takings.simulator.process import Simulator
+from takings.store import Store, Vault
+from takings.sync import Sync, Worker
+from takings.warehouse import Warehouse
+
+SAMPLE_OBJECTS: Final = 20_000
+_SAMPLE_SEED: Final = 36
+
+
+class Sample:
+    """Sample data: the built-in simulator, started in this process's name when it is asked for the first time.
+
+    Every process that needs it runs one of its own; the same seed and the same end make them the same company.
+
+    Args:
+        home: The data folder, where the sample's present is remembered.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._file = home / "sample.json"
+        self._lock = threading.Lock()
+        self._simulator: Simulator | None = None
+
+    def __call__(self) -> Credentials:
+        """Return the address and key of the running simulator."""
+        with self._lock:
+            if self._simulator is None:
+                self._simulator = Simulator(objects=SAMPLE_OBJECTS, seed=_SAMPLE_SEED, end=self._end()).start()
+            return Credentials(way="key", secret=self._simulator.live_key, api_base=self._simulator.api_base)
+
+    def _end(self) -> datetime:
+        try:
+            with os.fdopen(os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as to:
+                json.dump({"end": datetime.now(UTC).replace(microsecond=0).isoformat()}, to)
+        except FileExistsError:
+            pass
+        return datetime.fromisoformat(json.loads(self._file.read_text("utf-8"))["end"])
+
+    def close(self) -> None:
+        """Stop the simulator, if it runs."""
+        with self._lock:
+            if self._simulator is not None:
+                self._simulator.stop()
+                self._simulator = None
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The assembled program. It holds parts and does nothing itself."""
+
+    settings: Settings
+    clock: Clock
+    catalog: Catalog
+    store: Store
+    vault: Vault
+    warehouse: Warehouse
+    people: People
+    sessions: Sessions
+    audit: Audit
+    connections: Connections
+    sync: Sync
+    reports: Reports
+    sample: Sample
+
+    def worker(self) -> Worker:
+        """Return a worker over these parts."""
+        return Worker(self.sync, self.connections, self.store, self.warehouse, self.clock)
+
+    def close(self) -> None:
+        """Let go of files, connections and processes."""
+        self.sample.close()
+        self.warehouse.close()
+        self.store.close()
+
+
+def build(settings: Settings, clock: Clock | None = None) -> App:
+    """Put the parts together for one process. The caller closes the result.
+
+    Raises:
+        Misconfigured: A setting cannot be used; the sentence says which and what to do.
+        Unavailable: The database or the warehouse is held by others.
+    """
+    clock = clock or SystemClock()
+    catalog = catalogs.load()
+    store = Store.open(settings)
+    try:
+        vault = Vault.open(settings)
+        warehouse = Warehouse.open(settings, catalog)
+    except BaseException:
+        store.close()
+        raise
+    audit = Audit(store, clock)
+    sample = Sample(settings.home)
+    connections = Connections(store, vault, catalog, settings, clock, audit, sample)
+    return App(
+        settings=settings,
+        clock=clock,
+        catalog=catalog,
+        store=store,
+        vault=vault,
+        warehouse=warehouse,
+        people=People(store, clock),
+        sessions=Sessions(store, clock),
+        audit=audit,
+        connections=connections,
+        sync=Sync(store, warehouse, catalog, connections, settings, clock),
+        reports=Reports(warehouse, clock),
+        sample=sample,
+    )

@@ -1,0 +1,127 @@
+"""How answers are printed: aligned tables for people, JSON, CSV and Parquet for programs, moments and counts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import IO, Any
+from uuid import UUID
+
+import click
+
+
+def plain(value: object) -> Any:
+    """Turn a value into what JSON can hold.
+
+    Decimals become strings, since a JSON number would round them; moments become RFC 3339 in UTC.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, datetime | date | time):
+        return moment(value)
+    if isinstance(value, Decimal | UUID | timedelta):
+        return str(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, Iterable):
+        return [plain(inner) for inner in value]
+    return str(value)
+
+
+def moment(value: datetime | date | time) -> str:
+    """Print a moment in UTC, RFC 3339, without microseconds where they are nought; a naive one as it stands."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        from datetime import UTC
+
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value.isoformat()
+
+
+def ago(value: datetime | None, now: datetime) -> str:
+    """Say how long ago a moment was in one short word: ``3 min ago``, ``never``."""
+    if value is None:
+        return "never"
+    seconds = int((now - value).total_seconds())
+    if seconds < 0:
+        return f"in {_length(-seconds)}"
+    return "just now" if seconds < 5 else f"{_length(seconds)} ago"
+
+
+def _length(seconds: int) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def print_json(value: object, to: IO[str] | None = None) -> None:
+    """Print one JSON document, indented, in UTF-8."""
+    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False), file=to)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], to: IO[str] | None = None) -> None:
+    """Print rows under headings, aligned; numbers to the right, ``NULL`` as nothing.
+
+    On a terminal long values are cut at its width; in a file or a pipe nothing is ever cut.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    kept = [tuple(row) for row in rows]
+    console = Console(file=to or sys.stdout, highlight=False, soft_wrap=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for index, name in enumerate(columns):
+        values = [row[index] for row in kept if row[index] is not None]
+        numeric = bool(values) and all(isinstance(v, int | float | Decimal) and not isinstance(v, bool) for v in values)
+        table.add_column(Text(name), justify="right" if numeric else "left", no_wrap=True, overflow="ellipsis")
+    for row in kept:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    if not console.is_terminal:
+        endless = console.options.update(width=1_000_000)
+        console.width = max(80, console.measure(table, options=endless).maximum)
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.replace("\r", " ").replace("\n", " ")
+    if isinstance(value, bool | int | float | Decimal):
+        return str(value)
+    shown = plain(value)
+    return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
+
+
+def write_json_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], to: IO[str]) -> None:
+    """Write rows as one JSON array of objects, a row a line."""
+    first = True
+    to.write("[")
+    for row in rows:
+        to.write("\n" if first else ",\n")
+        to.write(json.dumps(dict(zip(columns, map(plain, row), strict=True)), ensure_ascii=False))
+        first = False
+    to.write("]\n" if first else "\n]\n")
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], to: IO[str]) -> None:
+    """Write rows as CSV with a heading, RFC 4180 quoting and plain line ends; ``NULL`` is an empty field."""
+    writer = csv.writer(to, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(["" if value is None else _csv_cell(value) for value in row])
+
+
+def _csv_cell(value: object) -> object:
+    shown = plain(value)
+    if isinstance(shown, bool):
+        return "true" if shown else "false"
+    return shown if isinstance(shown, str | int | float) else json.dumps(shown, ensure_ascii=False)

@@ -1,0 +1,173 @@
+"""What all acts on connections share: the store's rows, the credentials that are good now, clients, and who may act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from takings.accounts import Action, Audit, Person, require
+from takings.catalog import Catalog
+from takings.clock import Clock
+from takings.connections import records
+from takings.connections.authorization import Authorization
+from takings.connections.model import Connection, Credentials, Probe, Source
+from takings.connections.tokens import Token, Tokens
+from takings.errors import Invalid
+from takings.log import get
+from takings.settings import Settings
+from takings.store import Store, Vault
+from takings.store.schema import connections
+from takings.stripe import Limiter, Request, Stripe
+
+NAME_CHARS: Final = 100
+
+Sample = Callable[[], Credentials]
+"""Returns the address and key of a running built-in simulator, starting it where need be. Asked whenever they are used."""
+
+
+class Book:
+    """The connections there are. The acts are in the classes made from it, one module each.
+
+    Args:
+        store: The product's own database.
+        vault: Seals credentials.
+        catalog: What lists Stripe has.
+        settings: Addresses, rates, client ids.
+        clock: The one clock.
+        audit: Every act is recorded there.
+        sample: What gives sample data; None: it is not offered.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        catalog: Catalog,
+        settings: Settings,
+        clock: Clock,
+        audit: Audit,
+        sample: Sample | None = None,
+    ) -> None:
+        self._store, self._vault, self._catalog = store, vault, catalog
+        self._settings, self._clock, self._audit = settings, clock, audit
+        self._sample = sample
+        self._log = get("connections")
+        self.authorization = Authorization(store, settings, clock)
+        self._tokens = Tokens(store, vault, clock, self.authorization.renew)
+
+    def all(self) -> list[Connection]:
+        """Return every connection, by name."""
+        with self._store.read() as db:
+            return [records.to_connection(row) for row in db.execute(records.select_connections())]
+
+    def get(self, connection_id: str) -> Connection:
+        """Return one connection.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+        with self._store.read() as db:
+            return records.fetch(db, connection_id)
+
+    @property
+    def offers_sample(self) -> bool:
+        """True where sample data can be connected."""
+        return self._sample is not None
+
+    def credentials(self, connection_id: str) -> Credentials:
+        """Return credentials that can be used now; those of a Stripe App are renewed when they are about to end.
+
+        Raises:
+            NotFound: There is no such connection.
+            Refused: Stripe does not renew them any more: re-authenticate.
+            Unavailable: Stripe is away and the old ones have ended.
+        """
+        connection = self.get(connection_id)
+        if connection.source == "sample" and self._sample is not None:
+            return self._sample()
+        return self._tokens.current(connection_id)
+
+    def client(
+        self, connection: Connection, *, limiter: Limiter, on_request: Callable[[Request], None] | None = None
+    ) -> Stripe:
+        """Return a client for a connection; it takes up new credentials by itself. The caller closes it."""
+        credentials = self.credentials(connection.id)
+        return Stripe(
+            api_base=credentials.api_base or self._settings.stripe_api_base,
+            api_version=self._catalog.api_version,
+            token=Token(lambda: self.credentials(connection.id), self._clock),
+            limiter=limiter,
+            account=credentials.account,
+            clock=self._clock,
+            on_request=on_request,
+        )
+
+    # For the acts
+
+    def _require(self, person: Person | None) -> None:
+        if person is not None:
+            require(person, Action.MANAGE_CONNECTIONS)
+
+    def _refuse_twice(self, probe: Probe, source: Source) -> None:
+        for connection in self.all():
+            same = connection.source == source and connection.livemode == probe.livemode
+            if same and probe.is_account(connection.account_id):
+                refuse_disconnecting(connection)
+                raise Invalid(
+                    "connections.already",
+                    f"This Stripe account is connected already, as “{connection.name}”: to give it a new key, re-authenticate that connection.",
+                    name=connection.name,
+                    connection=connection.id,
+                )
+
+    def _name(self, typed: str) -> str:
+        name = " ".join(typed.split())
+        if len(name) > NAME_CHARS:
+            raise Invalid(
+                "connections.name_long",
+                f"This name is longer than {NAME_CHARS} characters: shorten it.",
+                most=NAME_CHARS,
+            )
+        return name
+
+    def _refuse_name(self, db: sa.Connection, name: str, but: str | None) -> None:
+        query = sa.select(connections.c.id).where(sa.func.lower(connections.c.name) == name.lower())
+        if any(row.id != but for row in db.execute(query)):
+            raise name_taken(name)
+
+
+def select_name(connection_id: str) -> sa.Select[Any]:
+    """Return the query for a connection's name."""
+    return sa.select(connections.c.name).where(connections.c.id == connection_id)
+
+
+def name_taken(name: str) -> Invalid:
+    """Return the error for a name that another connection has."""
+    return Invalid("connections.name_taken", f"Another connection is called “{name}”: choose another name.", name=name)
+
+
+def update(db: sa.Connection, connection_id: str, changes: dict[str, Any]) -> None:
+    """Change a connection's row.
+
+    Raises:
+        NotFound: It is gone.
+    """
+    done = db.execute(sa.update(connections).where(connections.c.id == connection_id).values(**changes))
+    if done.rowcount != 1:
+        raise records.no_such(connection_id)
+
+
+def refuse_disconnecting(connection: Connection) -> None:
+    """Let nothing be done with a connection whose data is being deleted.
+
+    Raises:
+        Invalid: It is.
+    """
+    if connection.state == "disconnecting":
+        raise Invalid(
+            "connections.disconnecting",
+            f"“{connection.name}” is being disconnected and its data deleted: wait until it has gone from the list.",
+            name=connection.name,
+        )

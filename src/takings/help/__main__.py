@@ -1,0 +1,103 @@
+"""Write the generated parts of the manual (settings, commands) into its pages: ``python -m takings.help``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import click
+
+from takings.cli import takings
+from takings.settings import Settings, variable
+from takings.words import LOCALES, Words
+
+FOLDER = Path(__file__).parent
+_HEADINGS = {
+    "en": {"variable": "Variable", "default": "Default", "meaning": "Meaning", "option": "Option"},
+    "fr": {"variable": "Variable", "default": "Valeur par défaut", "meaning": "Sens", "option": "Option"},
+}
+
+
+def settings_table(locale: str) -> str:
+    """Return the table of all settings in one language."""
+    words, heads = Words(locale), _HEADINGS[locale]
+    lines = [f"| {heads['variable']} | {heads['default']} | {heads['meaning']} |", "| --- | --- | --- |"]
+    for field in fields(Settings):
+        name = f"`{variable(field.name)}`"
+        if field.metadata.get("secret"):
+            name += f", `{variable(field.name)}_FILE`"
+        none = field.default is MISSING or field.default is None
+        default = "–" if none else f"`{field.default}`"
+        lines.append(f"| {name} | {default} | {words(f'cli.setting.{field.name}')} |")
+    return "\n".join(lines)
+
+
+def command_sections(locale: str) -> str:
+    """Return a section for each command, with its usage, what it does and its options, in one language."""
+    parts = []
+    for name, command in takings.commands.items():
+        heads = _HEADINGS[locale]
+        lines = [f"### takings {name}", "", f"```sh\n{usage(command)}\n```", ""]
+        lines += [sentence(locale, name, "about"), ""]
+        options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
+        if options:
+            lines += [f"| {heads['option']} | {heads['meaning']} |", "| --- | --- |"]
+            lines += [f"| {spelled(option)} | {sentence(locale, name, option.name or '')} |" for option in options]
+            lines.append("")
+        parts.append("\n".join(lines))
+    return "\n".join(parts).rstrip("\n")
+
+
+def sentence(locale: str, command: str, what: str) -> str:
+    """Return the sentence on a command (``about``) or on one of its options, in one language."""
+    words = Words(locale)
+    own = f"cli.{command}.{what}"
+    return words(own if words.has(own) else f"cli.option.{what}")
+
+
+def usage(command: click.Command) -> str:
+    """Return the line that shows how a command is written."""
+    context = click.Context(command, info_name=command.name, parent=click.Context(takings, info_name="takings"))
+    return " ".join([context.command_path, *command.collect_usage_pieces(context)])
+
+
+def spelled(option: click.Option) -> str:
+    """Return an option's spellings with the word for its value."""
+    value = "" if option.is_flag else " " + option.make_metavar(click.Context(takings)).replace("|", "\\|")
+    return ", ".join(f"`{form}{value}`" for form in option.opts)
+
+
+def filled(text: str, locale: str) -> str:
+    """Return a page with what stands between its markers made anew.
+
+    Raises:
+        ValueError: A marker is opened and not closed.
+    """
+    for name, content in (("settings", settings_table), ("commands", command_sections)):
+        opening, closing = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
+        if opening not in text:
+            continue
+        if closing not in text:
+            raise ValueError(f"{opening} has no {closing}.")
+        pattern = re.compile(re.escape(opening) + ".*?" + re.escape(closing), re.DOTALL)
+        block = f"{opening}\n{content(locale)}\n{closing}"
+        text = pattern.sub(lambda _, block=block: block, text)  # type: ignore[misc]
+    return text
+
+
+def main() -> int:
+    """Write all pages anew and name those that changed."""
+    for locale in LOCALES:
+        for path in sorted((FOLDER / locale).glob("*.md")):
+            before = path.read_text("utf-8")
+            after = filled(before, locale)
+            if after != before:
+                path.write_text(after, "utf-8")
+                sys.stdout.write(f"{path.relative_to(FOLDER)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

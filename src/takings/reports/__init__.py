@@ -1,0 +1,51 @@
+"""A question and its answer: figures cut by day, week or month, compared, explained, traced to their rows, exported."""
+
+from takings.reports.answer import Answer, Detail, Point, Standing, Sum, Value
+from takings.reports.asking import Drill, Line, Payment, Reports, Use, parameters
+from takings.reports.export import Column, Sheet, to_csv, to_excel
+from takings.reports.figures import AGES, FIGURES, Figure, Topic, figures_of
+from takings.reports.links import in_stripe
+from takings.reports.question import Question, Scope, State, parse, scopes
+from takings.reports.ranges import COMPARES, GRAINS, PRESETS, Bucket, Compare, Days, Grain, Preset
+from takings.reports.tables import ColumnInfo, Tables, TableSummary
+
+__all__ = [
+    "AGES",
+    "COMPARES",
+    "FIGURES",
+    "GRAINS",
+    "PRESETS",
+    "Answer",
+    "Bucket",
+    "Column",
+    "ColumnInfo",
+    "Compare",
+    "Days",
+    "Detail",
+    "Drill",
+    "Figure",
+    "Grain",
+    "Line",
+    "Payment",
+    "Point",
+    "Preset",
+    "Question",
+    "Reports",
+    "Scope",
+    "Sheet",
+    "Standing",
+    "State",
+    "Sum",
+    "TableSummary",
+    "Tables",
+    "Topic",
+    "Use",
+    "Value",
+    "figures_of",
+    "in_stripe",
+    "parameters",
+    "parse",
+    "scopes",
+    "to_csv",
+    "to_excel",
+]

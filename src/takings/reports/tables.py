@@ -1,0 +1,205 @@
+"""The tables as people look at them: which there are, how full and how fresh, their columns explained, and their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import sqlalchemy as sa
+
+from takings import catalog as catalogue
+from takings.catalog.model import Catalog
+from takings.errors import NotFound
+from takings.reports.export import Column, Kind, Sheet
+from takings.store import Store
+from takings.store.schema import list_states, table_rows
+from takings.warehouse import TableInfo, Warehouse
+from takings.warehouse.tables import quote
+
+State = Literal["running", "partial", "waiting", "complete", "forbidden", "unavailable", "none"]
+
+# What a table fed by several lists or connections shows: the first of these that any of them is in.
+_WORST_FIRST: Final[tuple[State, ...]] = ("running", "partial", "waiting", "complete", "forbidden", "unavailable")
+
+PREVIEW_ROWS: Final = 50
+
+#: What our own columns mean, in words of ``words/reports.toml`` (``reports.column.<name>``).
+OWN_COLUMNS: Final = ("_account", "_livemode", "_parent", "_hash", "_version_at", "_synced_at", "_deleted_at")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSummary:
+    """One table in the list of tables.
+
+    Attributes:
+        rows: Rows of all connections together; ``None`` where nobody has counted.
+        complete_as_of: Everything that Stripe held at this moment is here, for every connection; ``None``: not yet.
+        state: The state of the lists that feed it; ``none`` where none does.
+        reason: Why it is not complete, in English; with ``reason_code`` for translation.
+    """
+
+    name: str
+    object: str
+    columns: int
+    rows: int | None
+    state: State
+    complete_as_of: datetime | None
+    reason: str | None = None
+    reason_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnInfo:
+    """One column of a table.
+
+    Attributes:
+        kind: What the catalogue says it is (``amount``, ``timestamp``…), ``own`` for columns that we add.
+        description: Stripe's words, English; empty where there are none.
+    """
+
+    name: str
+    type: str
+    kind: str
+    description: str
+
+
+class Tables:
+    """The tables of the warehouse.
+
+    Args:
+        warehouse: Where the rows are.
+        catalog: What Stripe says of them.
+        store: Where counts and states are kept.
+    """
+
+    def __init__(self, warehouse: Warehouse, catalog: Catalog, store: Store) -> None:
+        self._warehouse = warehouse
+        self._catalog = catalog
+        self._store = store
+
+    def all(self) -> tuple[TableSummary, ...]:
+        """Return every table, by name."""
+        with self._store.read() as db:
+            counted = db.execute(
+                sa.select(table_rows.c.table_name, sa.func.sum(table_rows.c.rows)).group_by(table_rows.c.table_name)
+            ).all()
+            states = db.execute(
+                sa.select(
+                    list_states.c.table_name,
+                    list_states.c.state,
+                    list_states.c.complete_as_of,
+                    list_states.c.reason,
+                    list_states.c.reason_code,
+                )
+            ).all()
+        rows = {name: int(number) for name, number in counted}
+        lists: dict[str, list[Any]] = {}
+        for state in states:
+            lists.setdefault(state.table_name, []).append(state)
+        return tuple(self._summary(info, rows.get(info.name), lists.get(info.name, ())) for info in self._infos())
+
+    def summary(self, name: str) -> TableSummary:
+        """Return one table's line of the list.
+
+        Raises:
+            NotFound: There is no such table.
+        """
+        self.find(name)
+        return next(summary for summary in self.all() if summary.name == name)
+
+    def find(self, name: str) -> TableInfo:
+        """Return a table by its name.
+
+        Raises:
+            NotFound: There is no such table.
+        """
+        for info in self._infos():
+            if info.name == name:
+                return info
+        raise NotFound("reports.no_table", "There is no such table: choose one from the list.")
+
+    def columns(self, name: str) -> tuple[ColumnInfo, ...]:
+        """Return a table's columns with what Stripe says of each.
+
+        Raises:
+            NotFound: There is no such table.
+        """
+        info = self.find(name)
+        resource = self._catalog.resources.get(name)
+        kinds = {field.name: field.kind for field in resource.fields} if resource else {}
+        said = catalogue.describe(resource) if resource else {}
+        return tuple(
+            ColumnInfo(
+                name=column.name,
+                type=column.type,
+                kind="own" if column.name in OWN_COLUMNS else kinds.get(column.name, "string"),
+                description=said.get(column.name, ""),
+            )
+            for column in info.columns
+        )
+
+    def preview(self, name: str) -> tuple[tuple[Any, ...], ...]:
+        """Return the newest rows that Stripe still has, at most :data:`PREVIEW_ROWS`.
+
+        Raises:
+            NotFound: There is no such table.
+        """
+        info = self.find(name)
+        newest = "created" if any(column.name == "created" for column in info.columns) else "_synced_at"
+        sql = (
+            f"SELECT {_names(info)} FROM {_quoted(info)} WHERE _deleted_at IS NULL "
+            f"ORDER BY {quote(newest)} DESC NULLS LAST LIMIT {PREVIEW_ROWS}"
+        )
+        return tuple(self._warehouse.query(sql).rows)
+
+    def sheet(self, name: str, zone: str) -> Sheet:
+        """Return a whole table for export: every row, also those that Stripe has deleted since (``_deleted_at`` is set).
+
+        Raises:
+            NotFound: There is no such table.
+        """
+        info = self.find(name)
+        columns = tuple(Column(column.name, _kind(column.type)) for column in info.columns)
+        return Sheet(name=name, columns=columns, rows=self._rows(info), zone=zone)
+
+    def _rows(self, info: TableInfo) -> Iterator[Sequence[Any]]:
+        with self._warehouse.stream(f"SELECT {_names(info)} FROM {_quoted(info)}") as (_, batches):
+            for batch in batches:
+                yield from batch
+
+    def _infos(self) -> list[TableInfo]:
+        return [info for info in self._warehouse.tables() if info.schema == "stripe"]
+
+    def _summary(self, info: TableInfo, rows: int | None, lists: Sequence[Any]) -> TableSummary:
+        state: State = next((s for s in _WORST_FIRST if any(one.state == s for one in lists)), "none")
+        telling = next((one for one in lists if one.state == state), None)
+        readable = [one for one in lists if one.state not in ("forbidden", "unavailable")]
+        moments = [one.complete_as_of for one in readable]
+        resource = self._catalog.resources.get(info.name)
+        return TableSummary(
+            name=info.name,
+            object=resource.object if resource else info.name,
+            columns=len(info.columns),
+            rows=rows,
+            state=state,
+            complete_as_of=min(moments) if moments and None not in moments else None,
+            reason=telling.reason if telling and state != "complete" else None,
+            reason_code=telling.reason_code if telling and state != "complete" else None,
+        )
+
+
+
+def _quoted(info: TableInfo) -> str:
+    return f"{quote(info.schema)}.{quote(info.name)}"
+
+
+def _names(info: TableInfo) -> str:
+    return ", ".join(quote(column.name) for column in info.columns)
+
+
+def _kind(type_: str) -> Kind:
+    if type_.startswith("TIMESTAMP"):
+        return "moment"
+    return "number" if type_.startswith(("BIGINT", "DECIMAL", "DOUBLE", "INTEGER", "HUGEINT")) else "text"

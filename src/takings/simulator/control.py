@@ -1,0 +1,227 @@
+"""The simulator's own controls under ``/_sim/``: faults, keys, limits, the clock, changes, and the truth for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from takings.clock import require_aware
+from takings.simulator.faults import Rule
+from takings.simulator.fingerprint import fingerprint
+from takings.simulator.replies import Reply, as_json
+from takings.simulator.simulation import Simulation
+from takings.simulator.world import Account
+
+_LINES_AT_ONCE = 200
+
+
+class _NewKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="create", tag_field="do"):
+    """A new restricted key; permissions None reads everything, ``without`` takes some away from everything."""
+
+    account: str | None = None
+    livemode: bool = True
+    kind: Literal["rk", "sk"] = "rk"
+    permissions: list[str] | None = None
+    expires_in: float | None = None
+    #: Accounts a platform key reads through ``Stripe-Account``.
+    connected: list[str] = []
+
+
+class _RevokeKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="revoke", tag_field="do"):
+    key: str
+
+
+class _ExpireKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="expire", tag_field="do"):
+    key: str
+
+
+class _PermitKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="permit", tag_field="do"):
+    key: str
+    permissions: list[str] | None
+
+
+class _Limits(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    live: float | msgspec.UnsetType = msgspec.UNSET
+    test: float | msgspec.UnsetType = msgspec.UNSET
+    endpoint: float | msgspec.UnsetType = msgspec.UNSET
+    concurrency: int | msgspec.UnsetType = msgspec.UNSET
+    endpoint_concurrency: int | msgspec.UnsetType = msgspec.UNSET
+    latency_ms: float | msgspec.UnsetType = msgspec.UNSET
+    jitter: float | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Clock(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    advance_s: float = 0.0
+    to: datetime | None = None
+
+
+class _Change(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One change to an account's data, as :class:`Account` makes it."""
+
+    do: Literal["create", "update", "delete"]
+    account: str | None = None
+    livemode: bool = True
+    #: For update and delete.
+    id: str = ""
+    #: For create: ``customer``.
+    object: str = ""
+    fields: dict[str, Any] = {}
+    #: Whether, or as which type, ``/v1/events`` tells of it.
+    event: bool | str = True
+
+
+class _App(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    #: Permissions in the Stripe App's manifest; None is all.
+    permissions: list[str] | None
+
+
+class _Withdraw(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    account: str
+
+
+class Control:
+    """Answers under ``/_sim/``; a request that is not understood gets 400 with what is wrong."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._sim = simulation
+
+    def handle(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Reply | Iterator[bytes]:
+        """Answer a request, whole or in lines."""
+        name = path.removeprefix("/_sim/")
+        doing: Callable[..., Reply | Iterator[bytes]] | None = getattr(self, f"_{method.lower()}_{name}", None)
+        if doing is None:
+            return as_json({"problem": f"There is no {method} {path}."}, 404)
+        try:
+            return doing(query) if method in ("GET", "DELETE") else doing(body)
+        except (msgspec.ValidationError, msgspec.DecodeError, ValueError, KeyError, TypeError) as problem:
+            return as_json({"problem": f"{type(problem).__name__}: {problem}"}, 400)
+
+    def _account(self, given: Mapping[str, str]) -> Account:
+        account = given.get("account") or self._sim.company
+        return self._sim.world.account(account, given.get("livemode", "true") == "true")
+
+    # What is going on
+
+    def _get_stats(self, query: Mapping[str, str]) -> Reply:
+        return as_json(self._sim.stats.show())
+
+    def _delete_stats(self, query: Mapping[str, str]) -> Reply:
+        self._sim.stats.reset()
+        return as_json({})
+
+    def _get_requests(self, query: Mapping[str, str]) -> Reply:
+        """The latest requests, oldest first: method, path, raw query, status."""
+        last = int(query.get("last", "1000"))
+        kept = list(self._sim.stats.requests)[-last:]
+        return as_json([[method, path, raw.decode("latin-1"), status] for method, path, raw, status in kept])
+
+    # The truth
+
+    def _get_facts(self, query: Mapping[str, str]) -> Reply:
+        return as_json(self._account(query).facts())
+
+    def _get_objects(self, query: Mapping[str, str]) -> Iterator[bytes]:
+        """Every object of a table, a line each: its id and the fingerprint of its content; with ``raw=true`` itself."""
+        account, table, raw = self._account(query), query["table"], query.get("raw") == "true"
+        return _lines(account, table, raw)
+
+    def _get_tables(self, query: Mapping[str, str]) -> Reply:
+        return as_json(self._account(query).tables())
+
+    # Faults, limits, clock
+
+    def _get_faults(self, query: Mapping[str, str]) -> Reply:
+        return as_json(self._sim.faults.all())
+
+    def _post_faults(self, body: bytes) -> Reply:
+        return as_json({"id": self._sim.faults.add(msgspec.json.decode(body, type=Rule))})
+
+    def _delete_faults(self, query: Mapping[str, str]) -> Reply:
+        if "id" in query:
+            self._sim.faults.remove(query["id"])
+        else:
+            self._sim.faults.clear()
+        return as_json({})
+
+    def _post_limits(self, body: bytes) -> Reply:
+        wanted = msgspec.to_builtins(msgspec.json.decode(body, type=_Limits))
+        self._sim.latency_ms = wanted.pop("latency_ms", self._sim.latency_ms)
+        self._sim.jitter = wanted.pop("jitter", self._sim.jitter)
+        self._sim.limits.change(replace(self._sim.limits.allowance, **wanted))
+        return as_json(self._sim.limits.allowance)
+
+    def _get_clock(self, query: Mapping[str, str]) -> Reply:
+        return as_json({"now": self._sim.clock.now()})
+
+    def _post_clock(self, body: bytes) -> Reply:
+        wanted = msgspec.json.decode(body, type=_Clock)
+        clock = self._sim.clock
+        clock.advance(timedelta(seconds=wanted.advance_s))
+        if wanted.to is not None:
+            clock.advance(require_aware(wanted.to) - clock.now())
+        return as_json({"now": clock.now()})
+
+    # Keys and accesses
+
+    def _post_keys(self, body: bytes) -> Reply:
+        wanted = msgspec.json.decode(body, type=_NewKey | _RevokeKey | _ExpireKey | _PermitKey)
+        keys = self._sim.keys
+        match wanted:
+            case _NewKey():
+                made = keys.create(
+                    wanted.account or self._sim.company,
+                    wanted.livemode,
+                    kind=wanted.kind,
+                    permissions=wanted.permissions,
+                    expires_at=None if wanted.expires_in is None else keys.now() + wanted.expires_in,
+                    connected=wanted.connected,
+                )
+                return as_json({"key": made.secret})
+            case _RevokeKey():
+                keys.get(wanted.key).revoked = True
+            case _ExpireKey():
+                keys.get(wanted.key).expires_at = keys.now()
+            case _PermitKey():
+                keys.permit(wanted.key, wanted.permissions)
+        return as_json({"key": wanted.key})
+
+    def _post_app(self, body: bytes) -> Reply:
+        self._sim.oauth.permit_app(msgspec.json.decode(body, type=_App).permissions)
+        return as_json({})
+
+    def _post_withdraw(self, body: bytes) -> Reply:
+        """End every access that OAuth gave to an account, as its owner does in Stripe's dashboard."""
+        return as_json({"ended": self._sim.oauth.withdraw(msgspec.json.decode(body, type=_Withdraw).account)})
+
+    # Changes
+
+    def _post_mutate(self, body: bytes) -> Reply:
+        change = msgspec.json.decode(body, type=_Change)
+        account = self._sim.world.account(change.account or self._sim.company, change.livemode)
+        match change.do:
+            case "create":
+                return as_json({"id": account.create(change.object, change.fields, event=change.event)})
+            case "update":
+                account.update(change.id, change.fields, event=change.event)
+            case "delete":
+                account.delete(change.id, event=change.event)
+        return as_json({"id": change.id})
+
+
+def _lines(account: Account, table: str, raw: bool) -> Iterator[bytes]:
+    lines: list[bytes] = []
+    for id in account.ids(table):
+        content = account.object(table, id)
+        line: dict[str, Any] = {"id": id, "sha256": fingerprint(content)}
+        if raw:
+            line["object"] = msgspec.Raw(content)
+        lines.append(msgspec.json.encode(line))
+        if len(lines) == _LINES_AT_ONCE:
+            yield b"\n".join(lines) + b"\n"
+            lines = []
+    if lines:
+        yield b"\n".join(lines) + b"\n"

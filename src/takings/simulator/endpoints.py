@@ -1,0 +1,89 @@
+"""What endpoint a path belongs to, and which permission of a restricted key opens it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+#: First words of a path that are a family of resources, not a resource.
+_FAMILIES = frozenset(
+    (
+        *("apps", "billing", "billing_portal", "checkout", "climate", "core", "entitlements", "financial_connections"),
+        *("commerce", "crypto", "forwarding", "identity", "issuing", "money_management", "payments", "radar"),
+        *("reporting", "reserve", "sigma", "tax", "terminal", "test_helpers", "treasury"),
+    )
+)
+
+#: Words that stand where an id could, and are none.
+_FIXED = frozenset(("search", "history", "settings", "data", "summary"))
+
+#: Permissions whose name does not follow from the path. Prices and plans are one permission in Stripe, refunds ride on
+#: charges, ``/v1/account`` asks for one of its own. Source: docs.stripe.com/stripe-apps/reference/permissions.
+_PERMISSIONS = {
+    "account": "accounts_kyc_basic",
+    "accounts": "connected_account",
+    "application_fees": "application_fee",
+    "balance": "balance",
+    "balance_settings": "balance",
+    "balance_transactions": "balance_transaction_source",
+    "charges": "charge",
+    "disputes": "dispute",
+    "file_links": "file",
+    "invoice_payments": "invoice",
+    "invoice_rendering_templates": "invoice",
+    "invoiceitems": "invoice",
+    "payment_links": "payment_links",
+    "plans": "plan",
+    "prices": "plan",
+    "refunds": "charge",
+    "setup_attempts": "setup_intent",
+    "subscription_items": "subscription",
+    "subscription_schedules": "subscription",
+    "tax_ids": "customer",
+    "topups": "top_up",
+    "webhook_endpoints": "webhook",
+    "customers/payment_methods": "payment_method",
+    "customers/subscriptions": "subscription",
+    "entitlements/active_entitlements": "entitlement",
+    "entitlements/features": "entitlement",
+}
+
+
+@lru_cache(maxsize=50_000)
+def template(path: str) -> str:
+    """Return the path with ids replaced by ``{id}``: the unit that Stripe limits.
+
+    >>> template("/v1/invoices/in_1/lines")
+    '/v1/invoices/{id}/lines'
+    >>> template("/v1/checkout/sessions/cs_1")
+    '/v1/checkout/sessions/{id}'
+    """
+    words, ids = _split(path)
+    version = path.split("/", 2)[1] if path.count("/") > 1 else ""
+    shown = ["{id}" if i in ids else word for i, word in enumerate(words)]
+    return "/" + "/".join([version, *shown])
+
+
+@lru_cache(maxsize=50_000)
+def permission(path: str) -> str:
+    """Return the permission a restricted key needs for a path, without ``rak_`` and ``_read``: ``charge``."""
+    words, ids = _split(path)
+    named = [word for i, word in enumerate(words) if i not in ids]
+    for known in ("/".join(named[:2]), named[0] if named else ""):
+        if known in _PERMISSIONS:
+            return _PERMISSIONS[known]
+    own = named[: 2 if named and named[0] in _FAMILIES else 1]
+    return "_".join([*own[:-1], _singular(own[-1])]) if own else "unknown"
+
+
+def _split(path: str) -> tuple[list[str], frozenset[int]]:
+    words = [word for word in path.split("/")[2:] if word]
+    first = 1
+    while first < len(words) and words[first - 1] in _FAMILIES:
+        first += 1
+    return words, frozenset(i for i in range(first, len(words), 2) if words[i] not in _FIXED)
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    return word.removesuffix("s")

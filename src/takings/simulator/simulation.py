@@ -1,0 +1,85 @@
+"""Everything one simulated Stripe is made of, put together: world, keys, limits, faults, OAuth, clock."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from typing import Any
+
+from takings.simulator.faults import Faults
+from takings.simulator.keys import Keyring, derived
+from takings.simulator.limits import Limits
+from takings.simulator.memory import Memory
+from takings.simulator.oauth import Choice, Client, OAuth, User
+from takings.simulator.options import Options
+from takings.simulator.simclock import MovableClock
+from takings.simulator.stats import Stats
+from takings.simulator.world import World
+
+
+class Simulation:
+    """A simulated Stripe without its wire.
+
+    Args:
+        options: How it was started.
+
+    Attributes:
+        credentials: What the ready line tells: keys, clients and the user who may sign in.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.clock = MovableClock(options.end)
+        self.world = World(options.world(), self.clock)
+        self.keys = Keyring(self.clock.unix)
+        self.limits = Limits(options.allowance())
+        self.faults = Faults()
+        self.stats = Stats()
+        self.latency_ms = options.latency_ms
+        self.jitter = options.jitter
+        self.company = self.world.accounts()[0]
+        self.platform = f"acct_{derived(options.seed, 'platform', 16)}"
+        seed = options.seed
+
+        def first(kind: str, mode: str, purpose: str) -> str:
+            return f"{kind}_{mode}_51Sim{derived(seed, f'{purpose} {mode}')}"
+
+        for mode in ("live", "test"):
+            self.keys.create(self.company, mode == "live", secret=first("rk", mode, "key"))
+            for purpose in ("connect", "app"):
+                self.keys.create(self.platform, mode == "live", secret=first("sk", mode, purpose))
+        connect_id, app_id = f"ca_{derived(seed, 'connect client')}", f"ca_{derived(seed, 'app client')}"
+        user = User(f"owner@{re.sub('[^a-z0-9]+', '-', options.name.lower()).strip('-')}.example", "simulated-stripe")
+        self.oauth = OAuth(
+            clients=[
+                Client(
+                    connect_id, "connect", "Takings", (first("sk", "live", "connect"), first("sk", "test", "connect"))
+                ),
+                Client(app_id, "app", "Takings", (first("sk", "live", "app"), first("sk", "test", "app"))),
+            ],
+            user=user,
+            choices=[
+                Choice(account, livemode, self.world.account(account, livemode).name)
+                for account in self.world.accounts()
+                for livemode in (True, False)
+            ],
+            keys=self.keys,
+            redirect_uris=options.redirect_uri,
+        )
+        self.credentials: dict[str, Any] = {
+            "live_key": first("rk", "live", "key"),
+            "test_key": first("rk", "test", "key"),
+            "account": self.company,
+            "connect_client_id": connect_id,
+            "connect_secret": first("sk", "live", "connect"),
+            "connect_test_secret": first("sk", "test", "connect"),
+            "app_client_id": app_id,
+            "app_secret": first("sk", "live", "app"),
+            "app_test_secret": first("sk", "test", "app"),
+            "user": asdict(user),
+        }
+        self._memory = Memory(options.state, self.keys, self.oauth)
+
+    def remember(self) -> None:
+        """Keep what was granted, where a file for it was given."""
+        self._memory.keep()

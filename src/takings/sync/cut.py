@@ -1,0 +1,186 @@
+"""Cuts what Stripe sends into rows for the warehouse: objects, the lists inside them, and which of those go on elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from takings.catalog.model import Catalog, ListEndpoint, NestedList, Resource
+from takings.stripe import Item as Received
+from takings.stripe import Page
+from takings.sync.plan import Window, new_window
+from takings.warehouse import Delivery, Item, Scope
+from takings.warehouse.model import VersionSource
+
+
+class _Embedded(msgspec.Struct):
+    data: list[msgspec.Raw] = []
+    has_more: bool | None = None
+
+
+class _Head(msgspec.Struct):
+    id: str | None = None
+    created: int | None = None
+
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_embedded = msgspec.json.Decoder(_Embedded)
+_head = msgspec.json.Decoder(_Head)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What all rows of one answer share: whose they are, when Stripe stood for them, when we knew, in which shape."""
+
+    scope: Scope
+    as_of: datetime
+    known_at: datetime
+    api_version: str
+    source: VersionSource = "list"
+
+
+@dataclass(slots=True)
+class Pieces:
+    """What one page came to.
+
+    Attributes:
+        deliveries: Rows for the warehouse, the page's own first.
+        windows: Lists inside objects that go on beyond what was embedded, to be read whole.
+        children: Rows that came embedded, by path of the nested list.
+        unexpanded: Nested lists that were asked for and did not come.
+    """
+
+    deliveries: list[Delivery]
+    windows: list[Window] = field(default_factory=list)
+    children: dict[str, int] = field(default_factory=dict)
+    unexpanded: set[str] = field(default_factory=set)
+
+
+class Cutter:
+    """Cuts pages of one catalogue's lists."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        #: The lists inside objects that are read with their parents, by table of the parent.
+        self.nested: dict[str, tuple[NestedList, ...]] = {
+            table: kept
+            for table, resource in catalog.resources.items()
+            if (kept := tuple(n for n in resource.nested if (n.always or n.expand) and n.path and "." not in n.field))
+        }
+        fed = {endpoint.table for endpoint in catalog.lists if not endpoint.needs and endpoint.default}
+        #: Tables that nothing else fills: their rows are worth a request for each parent, should it come to that.
+        self._only_here = {n.table for kept in self.nested.values() for n in kept} - fed
+
+    def expanded(self, table: str) -> tuple[str, ...]:
+        """Return the fields of a table's objects that are asked for with ``expand[]`` when they are listed."""
+        return tuple(nested.field for nested in self.nested.get(table, ()) if nested.expand)
+
+    def page(self, endpoint: ListEndpoint, page: Page, stamp: Stamp, parent: str = "") -> Pieces:
+        """Cut a page of a list."""
+        return self.objects(endpoint.table, page.items, stamp, parent, asked=True)
+
+    def objects(
+        self, table: str, received: Sequence[Received], stamp: Stamp, parent: str = "", *, asked: bool = False
+    ) -> Pieces:
+        """Cut objects of one table.
+
+        Args:
+            table: Where they go.
+            received: The objects.
+            stamp: What they share.
+            parent: Id of their parent, for child tables.
+            asked: True when their expandable lists were asked for: one that is missing is then read by its own address.
+        """
+        resource = self._catalog.resources[table]
+        nested = self.nested.get(table, ())
+        pieces = Pieces([])
+        items: list[Item] = []
+        for item in received:
+            identifier = item.id or self._name(resource, item.raw, stamp.scope)
+            raw = item.raw
+            if nested:
+                raw = self._nested(resource, nested, identifier, raw, stamp, pieces, asked)
+            items.append(Item(identifier, item.created, raw))
+        own = _delivery(table, stamp, items, parent or None)
+        pieces.deliveries.insert(0, own)
+        return pieces
+
+    def _nested(
+        self,
+        resource: Resource,
+        nested: tuple[NestedList, ...],
+        identifier: str,
+        raw: bytes,
+        stamp: Stamp,
+        pieces: Pieces,
+        asked: bool,
+    ) -> bytes:
+        """Take the lists out of an object; return its payload as it is without expansion."""
+        fields = _object.decode(raw)
+        stripped = False
+        for kind in nested:
+            part = fields.get(kind.field)
+            found = _read(part) if part is not None else None
+            if found is None:
+                if asked and (kind.always or kind.expand):
+                    if kind.table in self._only_here and part is None:
+                        self._whole(kind, identifier, pieces)
+                    pieces.unexpanded.add(kind.path or "")
+                continue
+            if kind.expand:
+                del fields[kind.field]
+                stripped = True
+            rows = [self._child(kind, row, stamp.scope) for row in found.data]
+            if rows:
+                pieces.deliveries.append(_delivery(kind.table, stamp, rows, identifier))
+                path = kind.path or ""
+                pieces.children[path] = pieces.children.get(path, 0) + len(rows)
+            if found.has_more:
+                self._whole(kind, identifier, pieces)
+        return msgspec.json.encode(fields) if stripped else raw
+
+    def _whole(self, kind: NestedList, parent: str, pieces: Pieces) -> None:
+        if kind.path is not None:
+            pieces.windows.append(new_window(kind.path, parent=parent))
+
+    def _child(self, kind: NestedList, row: msgspec.Raw, scope: Scope) -> Item:
+        raw = bytes(row)
+        try:
+            head = _head.decode(raw)
+        except msgspec.ValidationError:
+            head = _Head()
+        return Item(head.id or self._name(self._catalog.resources[kind.table], raw, scope), head.created, raw)
+
+    def _name(self, resource: Resource, raw: bytes, scope: Scope) -> str:
+        """Name an object that has no id: by its key fields, else by the account, else by its content."""
+        if not resource.key:
+            return scope.account
+        if resource.key != ("id",):
+            fields = _object.decode(raw)
+            if all(name in fields for name in resource.key):
+                return "/".join(bytes(fields[name]).decode().strip('"') for name in resource.key)
+        return hashlib.blake2b(raw, digest_size=12).hexdigest()
+
+
+def _read(part: msgspec.Raw) -> _Embedded | None:
+    try:
+        return _embedded.decode(part)
+    except msgspec.ValidationError:
+        return None
+
+
+def _delivery(table: str, stamp: Stamp, items: list[Item], parent: str | None) -> Delivery:
+    return Delivery(
+        table=table,
+        scope=stamp.scope,
+        items=tuple(items),
+        as_of=stamp.as_of,
+        known_at=stamp.known_at,
+        source=stamp.source,
+        api_version=stamp.api_version,
+        parent=parent,
+    )

@@ -1,0 +1,160 @@
+"""The tables of the warehouse: what columns each has, how they come about, and the SQL that fills them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+from takings.catalog.model import Catalog, Field, Resource
+
+#: Which balance transactions each automatic payout paid out: Stripe's objects do not say it, a list parameter does.
+BRIDGE = Resource(
+    object="payout_balance_transaction",
+    table="payout_balance_transactions",
+    sdk="",
+    fields=(
+        Field(name="id", kind="id"),
+        Field(name="object", kind="string"),
+        Field(name="payout", kind="id", target=("payout",)),
+        Field(name="balance_transaction", kind="id", target=("balance_transaction",)),
+    ),
+)
+
+VERSION_COLUMNS = (
+    ("account", "VARCHAR"),
+    ("livemode", "BOOLEAN"),
+    ("resource", "VARCHAR"),  # table in schema stripe
+    ("id", "VARCHAR"),
+    ("parent", "VARCHAR"),
+    ("payload", "VARCHAR"),  # minified JSON, as Stripe gave it
+    ("api_version", "VARCHAR"),
+    ("source", "VARCHAR"),
+    ("deleted", "BOOLEAN"),
+    ("as_of", "TIMESTAMP WITH TIME ZONE"),  # Stripe stood for it
+    ("known_at", "TIMESTAMP WITH TIME ZONE"),  # we knew it
+    ("hash", "VARCHAR"),  # BLAKE2b-128 of the payload, hexadecimal
+)
+
+_META = (
+    ("_account", "VARCHAR"),
+    ("_livemode", "BOOLEAN"),
+    ("_parent", "VARCHAR"),
+    ("_hash", "VARCHAR"),
+    ("_version_at", "TIMESTAMP WITH TIME ZONE"),
+    ("_synced_at", "TIMESTAMP WITH TIME ZONE"),
+    ("_deleted_at", "TIMESTAMP WITH TIME ZONE"),
+)
+
+_TYPES = {
+    "id": "VARCHAR",
+    "string": "VARCHAR",
+    "enum": "VARCHAR",
+    "currency": "VARCHAR",
+    "integer": "BIGINT",
+    "amount": "BIGINT",
+    "decimal": "DECIMAL(38,12)",
+    "float": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
+    "json": "JSON",
+    "list": "JSON",
+}
+
+# What the JSON reader is asked for; the projection turns it into the column's type.
+_READ_AS = {**_TYPES, "decimal": "VARCHAR", "timestamp": "VARCHAR"}
+
+
+def quote(name: str) -> str:
+    """Quote an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True)
+class Table:
+    """One typed table: its columns and the SQL that writes it."""
+
+    resource: Resource
+
+    @property
+    def name(self) -> str:
+        """Qualified, quoted name."""
+        return f"stripe.{quote(self.resource.table)}"
+
+    @cached_property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """Name and engine type of each column: Stripe's fields, then our own, which begin with an underscore."""
+        own = tuple((field.name, _TYPES[field.kind]) for field in self._fields)
+        return (*own, *_META)
+
+    @cached_property
+    def _fields(self) -> tuple[Field, ...]:
+        """The catalogue's fields with ``id`` first, made up where an object has none of its own."""
+        rest = tuple(field for field in self.resource.fields if field.name != "id")
+        return (Field(name="id", kind="id"), *rest)
+
+    @property
+    def bounded(self) -> bool:
+        """True where ``created`` never changes, so that it may bound a search for existing rows."""
+        return self.resource.created
+
+    @cached_property
+    def insert(self) -> str:
+        """Statement that types the rows of the registered relation ``incoming`` and adds them.
+
+        ``incoming`` has: id, payload, parent, hash, as_of, known_at, account, livemode.
+        """
+        shape = json.dumps({field.name: _READ_AS[field.kind] for field in self._fields if field.name != "id"})
+        values = ["i.id", *(_project(field) for field in self._fields if field.name != "id")]
+        meta = ["i.account", "i.livemode", "i.parent", "i.hash", "i.as_of", "i.known_at", "NULL"]
+        names = ", ".join(quote(name) for name, _ in self.columns)
+        literal = shape.replace("'", "''")
+        return (
+            f"INSERT INTO {self.name} ({names}) SELECT {', '.join(values + meta)} "
+            f"FROM (SELECT *, from_json(payload, '{literal}') AS s FROM incoming) AS i"
+        )
+
+    def existing(self, bounds: tuple[int, int] | None) -> str:
+        """Statement that finds which ids of ``incoming`` are here already, as (id, hash, version µs, deleted)."""
+        return (
+            f"SELECT t.id, t._hash, epoch_us(t._version_at), t._deleted_at IS NOT NULL FROM {self.name} AS t "
+            f"WHERE {_where(bounds)} AND t.id IN (SELECT id FROM incoming)"
+        )
+
+    def delete(self, bounds: tuple[int, int] | None) -> str:
+        """Statement that removes the rows whose ids are in the registered relation ``leaving``."""
+        return f"DELETE FROM {self.name} AS t WHERE {_where(bounds)} AND t.id IN (SELECT id FROM leaving)"
+
+    @property
+    def mark_deleted(self) -> str:
+        """Statement that marks the rows whose ids are in ``leaving`` as deleted at a moment (first parameter)."""
+        return (
+            f"UPDATE {self.name} AS t SET _deleted_at = $1, _version_at = $1, _synced_at = $2 "
+            f"WHERE t._account = $3 AND t._livemode = $4 AND t.id IN (SELECT id FROM leaving)"
+        )
+
+
+def _where(bounds: tuple[int, int] | None) -> str:
+    owner = "t._account = $1 AND t._livemode = $2"
+    if bounds is None:
+        return owner
+    # Literals, not parameters: files outside the range are skipped while the statement is planned.
+    return f"{owner} AND t.created BETWEEN to_timestamp({bounds[0]:d}) AND to_timestamp({bounds[1]:d})"
+
+
+def _project(field: Field) -> str:
+    value = f"i.s.{quote(field.name)}"
+    match field.kind:
+        case "decimal":
+            return f"TRY_CAST({value} AS DECIMAL(38,12))"
+        case "timestamp":  # v1 gives Unix seconds, v2 gives RFC 3339
+            return f"coalesce(to_timestamp(TRY_CAST({value} AS BIGINT)), TRY_CAST({value} AS TIMESTAMP WITH TIME ZONE))"
+        case "id" if field.expandable:
+            return f"CASE WHEN starts_with({value}, '{{') THEN json_extract_string({value}, '$.id') ELSE {value} END"
+        case _:
+            return value
+
+
+def all_tables(catalog: Catalog) -> dict[str, Table]:
+    """Return every typed table by name: the catalogue's resources and the bridge."""
+    return {resource.table: Table(resource) for resource in (*catalog.resources.values(), BRIDGE)}

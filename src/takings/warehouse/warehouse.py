@@ -1,0 +1,212 @@
+"""The warehouse as the rest of the program sees it: open it, write to it, ask it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+import pyarrow as pa
+
+from takings.catalog.model import Catalog
+from takings.settings import Settings
+from takings.warehouse import guard
+from takings.warehouse.engine import Engine, File, Lake, Session, asked, mapped
+from takings.warehouse.model import Column, Rows, Scope, TableInfo
+from takings.warehouse.tables import VERSION_COLUMNS, all_tables, quote
+from takings.warehouse.writer import Writer
+
+Parameters = Sequence[Any] | Mapping[str, Any] | None
+
+
+class Warehouse:
+    """Raw versions and typed tables, and SQL over them. Safe to share between threads.
+
+    Args:
+        engine: What keeps the tables.
+        catalog: What tables there are.
+    """
+
+    def __init__(self, engine: Engine, catalog: Catalog) -> None:
+        self._engine = engine
+        self._tables = all_tables(catalog)
+        with self._engine.building():
+            self._build()
+
+    @classmethod
+    def open(cls, settings: Settings, catalog: Catalog) -> Self:
+        """Open the warehouse of an installation, made or brought up to the catalogue's columns when needed.
+
+        Raises:
+            Misconfigured: The data folder cannot be used.
+            Unavailable: The disk is full, or another process holds on to the warehouse.
+        """
+        kind = Lake if settings.warehouse == "ducklake" else File
+        return cls(kind(settings.home / "warehouse", settings.warehouse_memory_mb), catalog)
+
+    def close(self) -> None:
+        """Let go of files and memory."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def writer(self) -> Writer:
+        """Return what writes deliveries here."""
+        return Writer(self._engine, self._tables)
+
+    def snapshot(self) -> int:
+        """Return a number that changes with every commit: whoever caches answers keys them by it."""
+        return self._engine.snapshot()
+
+    def maintain(self) -> None:
+        """Merge small files and drop unreachable ones. Safe while others read and write."""
+        self._engine.maintain()
+
+    def tables(self) -> list[TableInfo]:
+        """Return every typed table with its columns, by name."""
+        return [
+            TableInfo("stripe", name, tuple(Column(*column) for column in table.columns))
+            for name, table in sorted(self._tables.items())
+        ]
+
+    def query(
+        self, sql: str, params: Parameters = None, *, limit: int | None = None, timeout_s: float | None = None
+    ) -> Rows:
+        """Answer one SELECT.
+
+        Args:
+            sql: The statement. ``$name`` or ``?`` take values from ``params``.
+            params: Values, by name or by position.
+            limit: Most rows returned; more are cut, and the answer says so. None: all.
+            timeout_s: Seconds after which it is given up. None: never.
+
+        Raises:
+            Invalid: The SQL is wrong, or does more than select from the warehouse.
+            Unavailable: It took longer than ``timeout_s``, or the warehouse is busy.
+        """
+        with self._asked(sql, params, timeout_s) as session:
+            columns = _columns(session)
+            rows = session.fetchall() if limit is None else session.fetchmany(limit + 1)
+        truncated = limit is not None and len(rows) > limit
+        return Rows(columns, rows[:limit] if truncated else rows, truncated)
+
+    @contextmanager
+    def stream(
+        self, sql: str, params: Parameters = None, *, batch: int = 5000, timeout_s: float | None = None
+    ) -> Iterator[tuple[tuple[Column, ...], Iterator[list[tuple[Any, ...]]]]]:
+        """Answer one SELECT of any size piece by piece: gives its columns and an iterator over batches of rows.
+
+        Raises:
+            Invalid: See :meth:`query`.
+        """
+        with self._asked(sql, params, timeout_s) as session:
+
+            def batches() -> Iterator[list[tuple[Any, ...]]]:
+                with mapped():
+                    while rows := session.fetchmany(batch):
+                        yield rows
+
+            yield _columns(session), batches()
+
+    def arrow(self, sql: str, params: Parameters = None, *, timeout_s: float | None = None) -> pa.Table:
+        """Answer one SELECT as an Arrow table.
+
+        Raises:
+            Invalid: See :meth:`query`.
+        """
+        with self._asked(sql, params, timeout_s) as session:
+            return session.to_arrow_table()
+
+    def count(self, scope: Scope, tables: Sequence[str] | None = None) -> dict[str, int]:
+        """Count the rows of one owner that Stripe still has, by table.
+
+        Args:
+            scope: Whose rows.
+            tables: Which tables; default all.
+        """
+        names = sorted(self._tables) if tables is None else list(tables)
+        found: dict[str, int] = {}
+        with self._engine.session(write=False) as session, mapped():
+            for name in names:
+                row = session.execute(
+                    f"SELECT count(*) FROM {self._tables[name].name} "
+                    "WHERE _account = $1 AND _livemode = $2 AND _deleted_at IS NULL",
+                    [scope.account, scope.livemode],
+                ).fetchone()
+                found[name] = int(row[0]) if row else 0
+        return found
+
+    def purge(self, scope: Scope) -> None:
+        """Remove every row and version of one owner.
+
+        Raises:
+            Unavailable: The warehouse is busy or the disk is full; nothing was removed.
+        """
+        owner = [scope.account, scope.livemode]
+        with self._engine.session(write=True) as session, mapped():
+            session.execute("BEGIN TRANSACTION")
+            try:
+                for table in self._tables.values():
+                    session.execute(f"DELETE FROM {table.name} WHERE _account = $1 AND _livemode = $2", owner)
+                session.execute("DELETE FROM raw.versions WHERE account = $1 AND livemode = $2", owner)
+                if self._engine.counted:
+                    session.execute("UPDATE raw.revision SET n = n + 1")
+                session.execute("COMMIT")
+            except BaseException:
+                session.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _asked(self, sql: str, params: Parameters, timeout_s: float | None) -> Iterator[Session]:
+        guard.check(sql)
+        with self._engine.session(write=False) as session:
+            timer = None
+            if timeout_s is not None:
+                timer = threading.Timer(timeout_s, session.interrupt)
+                timer.daemon = True
+                timer.start()
+            try:
+                with asked():
+                    session.execute(sql, params)
+                    yield session
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    def _build(self) -> None:
+        """Make what is missing: schemas, tables, columns. Nothing is ever dropped."""
+        with self._engine.session(write=True) as session, mapped():
+            have: dict[tuple[str, str], set[str]] = {}
+            for schema, table, column in session.execute(
+                "SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE database_name = current_database()"
+            ).fetchall():
+                have.setdefault((schema, table), set()).add(column)
+            wanted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {("raw", "versions"): VERSION_COLUMNS}
+            wanted.update({("stripe", name): table.columns for name, table in self._tables.items()})
+            if self._engine.counted:
+                wanted[("raw", "revision")] = (("n", "BIGINT"),)
+            if all(key in have and {name for name, _ in columns} <= have[key] for key, columns in wanted.items()):
+                return
+            session.execute("BEGIN TRANSACTION")
+            session.execute("CREATE SCHEMA IF NOT EXISTS raw")
+            session.execute("CREATE SCHEMA IF NOT EXISTS stripe")
+            for (schema, table), columns in wanted.items():
+                name = f"{schema}.{quote(table)}"
+                if (schema, table) not in have:
+                    session.execute(f"CREATE TABLE {name} ({', '.join(f'{quote(n)} {t}' for n, t in columns)})")
+                    if (schema, table) == ("raw", "revision"):
+                        session.execute(f"INSERT INTO {name} VALUES (0)")
+                    continue
+                for column, kind in columns:
+                    if column not in have[(schema, table)]:
+                        session.execute(f"ALTER TABLE {name} ADD COLUMN {quote(column)} {kind}")
+            session.execute("COMMIT")
+
+
+def _columns(session: Session) -> tuple[Column, ...]:
+    return tuple(Column(item[0], str(item[1])) for item in session.description or ())

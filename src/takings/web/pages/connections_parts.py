@@ -1,0 +1,163 @@
+"""What the pages on connections share: how values become words, and which permissions a key should have."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from babel import Locale
+
+from takings.accounts import Action
+from takings.catalog import Catalog
+from takings.connections import Connections, Estimate, Status
+from takings.errors import TakingsError
+from takings.settings import Settings
+from takings.web.context import App
+from takings.words import Words
+
+ADMIN: Final[dict[str, Any]] = {"who": Action.MANAGE_CONNECTIONS}
+HOME: Final = "/admin/connections"
+
+TONES: Final[dict[Status, str]] = {
+    "success": "good",
+    "syncing": "busy",
+    "waiting": "quiet",
+    "incomplete": "warn",
+    "reauth": "bad",
+    "failed": "bad",
+    "paused": "quiet",
+    "disconnecting": "quiet",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What went wrong, for the top of a form.
+
+    Attributes:
+        sentence: One sentence in the reader's language, with what to do.
+        code: Its name.
+        request_id: Stripe's name for the request, to quote to Stripe; None where there is none.
+        connection_id: The connection that the way on leads to; None: there is none.
+        connection_name: Its name.
+    """
+
+    sentence: str
+    code: str
+    request_id: str | None
+    connection_id: str | None
+    connection_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One read permission of a restricted key, and the tables it opens."""
+
+    permission: str
+    tables: tuple[str, ...]
+
+
+def connections_of(app: App) -> Connections:
+    """Return the service with its type."""
+    found: Connections = app.connections
+    return found
+
+
+def problem(error: TakingsError, words: Words) -> Problem:
+    """Turn an error into what the page says of it."""
+    request_id, connection, name = (error.fields.get(key) for key in ("request_id", "connection", "name"))
+    linked = error.code == "connections.already"
+    return Problem(
+        sentence=words.error(error),
+        code=error.code,
+        request_id=str(request_id) if request_id else None,
+        connection_id=str(connection) if connection and linked else None,
+        connection_name=str(name) if name and linked else None,
+    )
+
+
+def wanted_permissions(catalog: Catalog) -> tuple[Wanted, ...]:
+    """Return the read permissions that open every list read by default, by name."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for endpoint in catalog.lists:
+        if endpoint.default and not endpoint.computed:
+            found[endpoint.permission or humanised(endpoint.table)].add(endpoint.table)
+    return tuple(
+        Wanted(permission=name, tables=tuple(sorted(tables)))
+        for name, tables in sorted(found.items(), key=lambda pair: pair[0].lower())
+    )
+
+
+def key_page(catalog: Catalog, settings: Settings) -> str:
+    """Return the address of Stripe's page for creating a restricted key, with name and permissions filled in.
+
+    Stripe fills in what it knows by the name given and passes over the rest, so the page is of use in any case.
+    """
+    scopes = sorted({f"rak_{one.scope}" for one in catalog.lists if one.default and one.scope})
+    query = [("name", "Takings"), *((f"permissions[{place}]", scope) for place, scope in enumerate(scopes))]
+    return f"{settings.stripe_dashboard_base}/apikeys/create?{urlencode(query)}"
+
+
+def humanised(table: str) -> str:
+    """Return a table's name as words: ``balance_transactions`` gives ``Balance transactions``."""
+    return table.removeprefix("v2_").replace("_", " ").capitalize()
+
+
+def country(code: str | None, words: Words) -> str | None:
+    """Return a country's name in the reader's language; the code where there is none."""
+    return None if code is None else Locale.parse(words.locale).territories.get(code.upper(), code)
+
+
+def currency(code: str | None, words: Words) -> str | None:
+    """Return a currency's code with its name in the reader's language."""
+    if code is None:
+        return None
+    name = Locale.parse(words.locale).currencies.get(code.upper())
+    return f"{code.upper()} ({name})" if name else code.upper()
+
+
+def duration(length: timedelta, words: Words) -> str:
+    """Return a length of time as people say it, rounded up."""
+    seconds = length.total_seconds()
+    if seconds < 1:
+        return words("connections.less_than_second")
+    if seconds < 60:
+        return words("connections.seconds", n=round(seconds))
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return words("connections.minutes", n=minutes)
+    return words("connections.hours", n=round(minutes / 60))
+
+
+def estimate_text(estimate: Estimate, words: Words) -> str:
+    """Return an estimate as a sentence."""
+    minutes = (
+        words("connections.under_minute")
+        if estimate.minutes < 1
+        else duration(timedelta(minutes=estimate.minutes), words)
+    )
+    key = "connections.estimate_exact" if estimate.exact else "connections.estimate"
+    return words(
+        key,
+        objects=estimate.objects if estimate.exact else rounded(estimate.objects),
+        requests=rounded(estimate.requests),
+        minutes=minutes,
+    )
+
+
+def rounded(number: int) -> int:
+    """Return a number with two significant digits: what an estimate is worth."""
+    digits = len(str(abs(number))) - 2
+    return number if digits <= 0 else round(number, -digits)
+
+
+def size(size_bytes: int, words: Words) -> str:
+    """Return a size in bytes as people say it."""
+    units = ("o", "ko", "Mo", "Go", "To") if words.locale == "fr" else ("B", "kB", "MB", "GB", "TB")
+    value, place = float(size_bytes), 0
+    while value >= 1000 and place < len(units) - 1:
+        value, place = value / 1000, place + 1
+    return f"{words.number(round(value, 1 if value < 10 and place else 0))}\u00a0{units[place]}"

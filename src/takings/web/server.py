@@ -1,0 +1,129 @@
+"""Puts the pages together into one web application."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from anyio import to_thread
+from litestar import Litestar, Request, Response
+from litestar.config.compression import CompressionConfig
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.params import SkipValidation
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.template import TemplateConfig
+from litestar.types import Message, Scope
+
+from takings.web import built
+from takings.web.chart import chart_json, chart_value, point_name
+from takings.web.context import App, Elsewhere, Form, Reader
+from takings.web.guard import Identity, guard, read_for, require_declared
+from takings.web.pages import errors
+from takings.web.security import SecurityHeaders, cookie, visit_cookie
+
+PAGES: Final[tuple[str, ...]] = (
+    "home",
+    "tables",
+    "connections",
+    "sign_in",
+    "wizard",
+    "people",
+    "profile",
+    "help",
+)
+"""The modules of ``web/pages`` that have routes. A new page adds a word."""
+
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+def create(app: App) -> Litestar:
+    """Make the web application.
+
+    Args:
+        app: The assembled program.
+
+    Raises:
+        Misconfigured: The front end was never built.
+        RuntimeError: A route does not declare who may use it.
+    """
+    built.assets()
+    web = Litestar(
+        route_handlers=[*built.routes, *_routes()],
+        guards=[guard],
+        dependencies={
+            "app": Provide(_app, sync_to_thread=False),
+            "reader": Provide(_reader),
+            "form": Provide(_form),
+        },
+        exception_handlers={Exception: errors.answer, Elsewhere: errors.elsewhere},
+        template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment())),
+        compression_config=CompressionConfig(backend="gzip", exclude_opt_key="uncompressed", minimum_size=500),
+        before_send=[SecurityHeaders(app.settings), _SetVisit(app)],
+        state=State({"takings": app}),
+        openapi_config=None,
+        request_max_body_size=1_000_000,
+        debug=False,
+        logging_config=None,
+    )
+    require_declared(web.routes)
+    return web
+
+
+def environment() -> jinja2.Environment:
+    """Make the template engine: everything is escaped, and a missing value is an error rather than nothing."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    env.globals["assets"] = built.assets()
+    env.filters.update(chart_json=chart_json, chart_value=chart_value, point_name=point_name)
+    return env
+
+
+def _routes() -> Sequence[Any]:
+    found: list[Any] = []
+    for name in PAGES:
+        if not (Path(__file__).parent / "pages" / f"{name}.py").exists():
+            continue
+        found.extend(importlib.import_module(f"takings.web.pages.{name}").routes)
+    return found
+
+
+class _SetVisit:
+    """Gives a browser that nobody has signed in with the cookie that its forms are bound to."""
+
+    def __init__(self, app: App) -> None:
+        self._settings = app.settings
+
+    async def __call__(self, message: Message, scope: Scope) -> None:
+        if message["type"] != "http.response.start":
+            return
+        identity = scope.get("takings.identity")
+        if isinstance(identity, Identity) and identity.new_visit and scope.get("method") == "GET":
+            header = cookie(self._settings, visit_cookie(self._settings), identity.secret).to_header(header="")
+            message["headers"] = [*message["headers"], (b"set-cookie", header.encode())]
+
+
+def _app(request: Request[Any, Any, Any]) -> SkipValidation[App]:
+    app: App = request.app.state.takings
+    return app
+
+
+async def _reader(request: Request[Any, Any, Any], app: NamedDependency[SkipValidation[App]]) -> SkipValidation[Reader]:
+    return await to_thread.run_sync(read_for, app, request)
+
+
+async def _form(request: Request[Any, Any, Any]) -> Form:
+    sent = await request.form()
+    return {name: value for name, value in sent.items() if isinstance(value, str)}
+
+
+__all__ = ["Response", "create", "environment"]

@@ -1,0 +1,52 @@
+"""What all tests share: a simulated Stripe to speak to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from takings.simulator import Options, Simulator
+
+#: The simulated present of the tests.
+PRESENT = datetime(2026, 11, 1, tzinfo=UTC)
+
+#: A small company that answers at once and without limits.
+SMALL = Options(objects=5_000, test_objects=600, seed=7, end=PRESENT, rate=0, test_rate=0, endpoint_rate=0)
+
+_shared: list[Simulator] = []
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    """One simulated Stripe for the whole session: 5,000 objects, no limits, no latency.
+
+    After each test its faults and limits are put back; a test that changes its data, keys or clock takes one of its
+    own from ``simulator_factory``.
+    """
+    with Simulator(SMALL) as running:
+        _shared.append(running)
+        yield running
+        _shared.clear()
+
+
+@pytest.fixture(autouse=True)
+def _simulator_at_rest() -> Iterator[None]:
+    yield
+    for running in _shared:
+        running.clear_faults()
+        running.limits(live=0, test=0, endpoint=0, concurrency=0, endpoint_concurrency=0, latency_ms=0, jitter=0)
+
+
+@pytest.fixture
+def simulator_factory() -> Iterator[Callable[..., Simulator]]:
+    """Start simulated Stripes of one's own, with single options changed; they stop when the test ends."""
+    with ExitStack() as running:
+
+        def start(**changes: Any) -> Simulator:
+            return running.enter_context(Simulator(SMALL, **changes))
+
+        yield start

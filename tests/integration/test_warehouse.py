@@ -1,0 +1,286 @@
+"""The warehouse, on each of its engines: what is written is there, once, newest state, and only SELECTs get in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from takings import settings as takings_settings
+from takings.catalog.model import Catalog, Field, Resource
+from takings.errors import Invalid, Unavailable
+from takings.warehouse import Delivery, Item, Scope, Warehouse
+
+OWNER = Scope("acct_1", True)
+OTHER = Scope("acct_1", False)
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+
+CATALOG = Catalog(
+    sdk_version="0",
+    api_version="0",
+    lists=(),
+    resources={
+        "charges": Resource(
+            object="charge",
+            table="charges",
+            sdk="",
+            created=True,
+            fields=(
+                Field(name="id", kind="id"),
+                Field(name="amount", kind="amount", currency="currency"),
+                Field(name="created", kind="timestamp"),
+                Field(name="currency", kind="currency"),
+                Field(name="customer", kind="id", expandable=True),
+                Field(name="metadata", kind="json"),
+                Field(name="paid", kind="boolean"),
+                Field(name="unit_amount_decimal", kind="decimal"),
+                Field(name="exchange_rate", kind="float"),
+            ),
+        ),
+        "coupons": Resource(
+            object="coupon",
+            table="coupons",
+            sdk="",
+            fields=(
+                Field(name="id", kind="id"),
+                Field(name="created", kind="timestamp"),
+                Field(name="name", kind="string"),
+            ),
+        ),
+    },
+)
+
+
+@pytest.fixture(params=["ducklake", "duckdb"])
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    settings = takings_settings.load({}, home=tmp_path, warehouse=request.param)
+    with Warehouse.open(settings, CATALOG) as opened:
+        yield opened
+
+
+def charge(number: int, **fields: Any) -> Item:
+    created = 1_700_000_000 + number
+    body = {
+        "id": f"ch_{number}",
+        "object": "charge",
+        "created": created,
+        "currency": "eur",
+        "amount": 100 + number,
+        **fields,
+    }
+    return Item(body["id"], created, json.dumps(body, separators=(",", ":")).encode())
+
+
+def delivery(
+    *items: Item, at: int = 0, table: str = "charges", scope: Scope = OWNER, deleted: bool = False
+) -> Delivery:
+    moment = T0 + timedelta(seconds=at)
+    return Delivery(
+        table=table,
+        scope=scope,
+        items=items,
+        as_of=moment,
+        known_at=moment,
+        source="list",
+        api_version="0",
+        deleted=deleted,
+    )
+
+
+def test_each_kind_of_field_gets_its_type(warehouse: Warehouse) -> None:
+    item = charge(
+        1,
+        customer={"id": "cus_9", "object": "customer"},
+        metadata={"a": "é"},
+        paid=True,
+        unit_amount_decimal="0.5",
+        exchange_rate=1.25,
+        brand_new_field={"kept": "in the payload"},
+    )
+    warehouse.writer().write([delivery(item)])
+    row = warehouse.query("SELECT * FROM stripe.charges").dicts()[0]
+    assert (row["id"], row["amount"], row["customer"], row["paid"]) == ("ch_1", 101, "cus_9", True)
+    assert row["created"] == datetime.fromtimestamp(1_700_000_001, UTC)
+    assert row["unit_amount_decimal"] == Decimal("0.5")
+    assert row["exchange_rate"] == 1.25
+    assert json.loads(row["metadata"]) == {"a": "é"}
+    assert row["_account"] == "acct_1" and row["_livemode"] is True and row["_deleted_at"] is None
+    payload = warehouse.query("SELECT payload FROM raw.versions").rows[0][0]
+    assert payload.encode() == item.raw
+
+
+def test_a_field_of_the_wrong_kind_or_missing_costs_only_itself(warehouse: Warehouse) -> None:
+    warehouse.writer().write([delivery(Item("ch_1", 5, b'{"id":"ch_1","amount":"many","created":5,"paid":{"no":1}}'))])
+    row = warehouse.query("SELECT id, amount, paid, currency, epoch(created) AS created FROM stripe.charges").dicts()[0]
+    assert row == {"id": "ch_1", "amount": None, "paid": None, "currency": None, "created": 5}
+
+
+def test_an_unchanged_payload_adds_no_version_and_a_changed_one_replaces_the_row(warehouse: Warehouse) -> None:
+    writer = warehouse.writer()
+    first = writer.write([delivery(*(charge(n) for n in range(50)))])
+    again = writer.write([delivery(*(charge(n) for n in range(50)), at=10)])
+    changed = writer.write([delivery(charge(7, amount=1), charge(60), at=20)])
+    assert (first.new, first.changed) == (50, 0)
+    assert (again.new, again.changed) == (0, 0)
+    assert (changed.new, changed.changed) == (1, 1)
+    assert warehouse.query("SELECT count(*), sum(amount) FROM stripe.charges").rows == [
+        (51, sum(100 + n for n in [*range(50), 60]) - 107 + 1)
+    ]
+    assert warehouse.query("SELECT count(*) FROM raw.versions").rows == [(52,)]
+
+
+def test_a_late_state_is_kept_as_a_version_and_never_replaces_a_newer_row(warehouse: Warehouse) -> None:
+    writer = warehouse.writer()
+    writer.write([delivery(charge(1, amount=2), at=20)])
+    for _ in range(2):
+        writer.write([delivery(charge(1, amount=1), at=10)])
+    assert warehouse.query("SELECT amount FROM stripe.charges").rows == [(2,)]
+    assert warehouse.query("SELECT count(*) FROM raw.versions").rows == [(2,)]
+
+
+def test_owners_do_not_mix(warehouse: Warehouse) -> None:
+    writer = warehouse.writer()
+    writer.write([delivery(charge(1)), delivery(charge(1, amount=5), scope=OTHER)])
+    assert warehouse.count(OWNER) == {"charges": 1, "coupons": 0, "payout_balance_transactions": 0}
+    warehouse.purge(OWNER)
+    assert warehouse.query("SELECT _livemode, amount FROM stripe.charges").rows == [(False, 5)]
+    assert warehouse.query("SELECT count(*) FROM raw.versions").rows == [(1,)]
+
+
+def test_a_deleted_object_keeps_its_last_row_and_may_come_back(warehouse: Warehouse) -> None:
+    writer = warehouse.writer()
+    writer.write([delivery(charge(1), charge(2))])
+    writer.write([delivery(Item("ch_1", None, b""), at=10, deleted=True)])
+    gone = warehouse.query("SELECT id, amount, _deleted_at FROM stripe.charges ORDER BY id").rows
+    assert gone == [("ch_1", 101, T0 + timedelta(seconds=10)), ("ch_2", 102, None)]
+    assert warehouse.count(OWNER, ["charges"]) == {"charges": 1}
+    writer.write([delivery(charge(1), at=5)])
+    assert warehouse.count(OWNER, ["charges"]) == {"charges": 1}
+    writer.write([delivery(charge(1), at=20)])
+    assert warehouse.count(OWNER, ["charges"]) == {"charges": 2}
+
+
+def test_every_write_changes_the_snapshot_and_an_empty_one_does_not(warehouse: Warehouse) -> None:
+    before = warehouse.snapshot()
+    warehouse.writer().write([])
+    assert warehouse.snapshot() == before
+    warehouse.writer().write([delivery(charge(1))])
+    assert warehouse.snapshot() != before
+
+
+states = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(0, 4)), min_size=1, max_size=12)
+
+
+@given(states=states, data=st.data())
+@hypothesis_settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_any_order_and_repetition_gives_the_same_rows(
+    states: list[tuple[int, int, int]], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    shuffled = data.draw(st.permutations(states + states[: len(states) // 2]))
+    found = []
+    for order in (states, shuffled):
+        settings = takings_settings.load({}, home=tmp_path_factory.mktemp("order"))
+        with Warehouse.open(settings, CATALOG) as warehouse:
+            writer = warehouse.writer()
+            cut = len(order) // 2
+            for part in (order[:cut], order[cut:]):
+                writer.write([delivery(charge(n, amount=amount), at=at) for n, amount, at in part])
+            found.append(warehouse.query("SELECT id, amount, _version_at, _hash FROM stripe.charges ORDER BY id").rows)
+    by_id = {}
+    for n, amount, at in states:
+        key = (at, json.loads(charge(n, amount=amount).raw)["amount"])
+        by_id.setdefault(f"ch_{n}", []).append(key)
+    assert [(row[0], row[1]) for row in found[0]] == [(row[0], row[1]) for row in found[1]]
+    assert [row[0] for row in found[0]] == sorted(by_id)
+    for identifier, amount, _, _ in found[0]:
+        newest = max(at for at, _ in by_id[identifier])
+        assert amount in {a for at, a in by_id[identifier] if at == newest}
+
+
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        ("DELETE FROM stripe.charges", "sql.select_only"),
+        ("SELECT 1; SELECT 2", "sql.select_only"),
+        ("SELEC 1", "sql.syntax"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "sql.function"),
+        ("SELECT * FROM sqlite_scan('takings.db', 'people')", "sql.function"),
+        ("WITH x AS (SELECT (SELECT count(*) FROM read_text('/etc/passwd'))) SELECT * FROM x", "sql.function"),
+        ("SELECT * FROM '/etc/passwd'", "sql.file"),
+        ("SELECT nothing FROM stripe.charges", "sql.wrong"),
+        ("COPY (SELECT 1) TO '/tmp/x'", "sql.select_only"),
+        ("ATTACH 'x.db'", "sql.select_only"),
+    ],
+)
+def test_only_selects_over_the_warehouse_get_in(warehouse: Warehouse, sql: str, code: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        warehouse.query(sql)
+    assert caught.value.code == code
+
+
+def test_limits_and_timeouts_are_said(warehouse: Warehouse) -> None:
+    answer = warehouse.query("SELECT * FROM range(10) AS r(n)", limit=3)
+    assert (len(answer.rows), answer.truncated) == (3, True)
+    with pytest.raises(Unavailable) as caught:
+        warehouse.query("SELECT count(*) FROM range(10000000000) a, range(1000) b", timeout_s=0.2)
+    assert caught.value.code == "sql.timeout"
+
+
+def test_a_stream_gives_everything(warehouse: Warehouse) -> None:
+    warehouse.writer().write([delivery(*(charge(n) for n in range(1000)))])
+    with warehouse.stream("SELECT id FROM stripe.charges", batch=64) as (columns, batches):
+        ids = {row[0] for batch in batches for row in batch}
+    assert columns[0].name == "id"
+    assert len(ids) == 1000
+
+
+def _write_many(home: str, kind: str, first: int) -> None:
+    settings = takings_settings.load({}, home=home, warehouse=kind)
+    with Warehouse.open(settings, CATALOG) as warehouse:
+        for n in range(first, first + 5):
+            warehouse.writer().write([delivery(charge(n))])
+
+
+@pytest.mark.parametrize("kind", ["ducklake", "duckdb"])
+def test_several_processes_write_and_read_at_once(tmp_path: Path, kind: str) -> None:
+    settings = takings_settings.load({}, home=tmp_path, warehouse=kind)
+    with Warehouse.open(settings, CATALOG) as warehouse:
+        writers = [subprocess.Popen([sys.executable, __file__, str(tmp_path), kind, str(n * 100)]) for n in range(2)]
+        counts = []
+        while any(process.poll() is None for process in writers):
+            counts.append(warehouse.query("SELECT count(*) FROM stripe.charges").rows[0][0])
+        assert [process.wait() for process in writers] == [0, 0]
+        assert counts == sorted(counts)
+        assert warehouse.query("SELECT count(*), count(DISTINCT id) FROM stripe.charges").rows == [(10, 10)]
+
+
+def test_new_columns_of_a_newer_catalogue_are_added(tmp_path: Path) -> None:
+    settings = takings_settings.load({}, home=tmp_path)
+    with Warehouse.open(settings, CATALOG) as warehouse:
+        warehouse.writer().write([delivery(charge(1))])
+    grown = Resource(
+        object="charge",
+        table="charges",
+        sdk="",
+        created=True,
+        fields=(*CATALOG.resources["charges"].fields, Field(name="risk", kind="integer")),
+    )
+    newer = Catalog(sdk_version="1", api_version="1", lists=(), resources={**CATALOG.resources, "charges": grown})
+    with Warehouse.open(settings, newer) as warehouse:
+        warehouse.writer().write([delivery(charge(2, risk=9))])
+        assert warehouse.query("SELECT id, risk FROM stripe.charges ORDER BY id").rows == [("ch_1", None), ("ch_2", 9)]
+
+
+if __name__ == "__main__":
+    _write_many(sys.argv[1], sys.argv[2], int(sys.argv[3]))
