@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from takings.simulator import Options, Simulator
 
@@ -50,3 +52,13 @@ def simulator_factory() -> Iterator[Callable[..., Simulator]]:
             return running.enter_context(Simulator(SMALL, **changes))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A real browser, headless; tests that use it bear the mark ``browser`` and open contexts of their own."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -55,10 +55,10 @@ def configure(form: Literal["text", "json"] = "text", level: str = "info") -> No
 
 
 def get(name: str, **fields: object) -> structlog.typing.FilteringBoundLogger:
-    """Return a logger whose events carry ``fields``.
+    """Return a logger whose events carry ``fields``. It takes up :func:`configure` also when that is called later.
 
     Args:
         name: The part that speaks, such as ``sync``.
         **fields: What identifies the work: connection, run, resource. Never a secret.
     """
-    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger().bind(part=name, **fields))
+    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(part=name, **fields))

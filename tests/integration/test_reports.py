@@ -294,20 +294,21 @@ def test_attempts_and_their_declines(books: Books) -> None:
 
     for _ in range(3):
         charge("succeeded", AUTHORIZED)
-    charge("succeeded", AUTHORIZED, captured=False)  # authorised, waiting to be captured: no failure
+    charge("succeeded", AUTHORIZED, captured=False)  # authorized, waiting to be captured: no failure
     charge("failed", DECLINED)
     charge("failed", DECLINED)
     charge("failed", {"type": "issuer_declined", "reason": "expired_card"})
     charge("failed", {"type": "blocked", "reason": "highest_risk_level"})
     charge("failed", None, code="card_declined")
     charge("pending", AUTHORIZED)
-    answer = books.reports.answer(books.ask("authorised", days("2026-11-10")))
+    answer = books.reports.answer(books.ask("authorized", days("2026-11-10")))
     assert {f.key: answer.total(f.key).value for f in figures_of("attempts")} == {
-        "authorised": 4,
+        "attempts": 10,
+        "authorized": 4,
         "declined": 4,
         "blocked": 1,
         "pending": 1,
-        "authorisation_rate": 0.5,
+        "authorization_rate": 0.5,
     }
     assert [(d.detail, d.sum.lines) for d in answer.details if d.part == "declined"] == [
         ("insufficient_funds", 2),

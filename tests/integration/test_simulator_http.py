@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
 import pytest
 
+from takings.catalog import load
 from takings.simulator import Simulator, fingerprint
+from takings.simulator.endpoints import permission
 
 
 @pytest.fixture
@@ -93,7 +96,7 @@ class TestKeys:
 
 class TestPermissions:
     @pytest.mark.parametrize(
-        ("path", "permission"),
+        ("path", "named"),
         [
             ("/v1/charges", "rak_charge_read"),
             ("/v1/refunds", "rak_charge_read"),
@@ -109,15 +112,24 @@ class TestPermissions:
         ],
     )
     def test_a_403_names_the_permission_and_the_account(
-        self, simulator: Simulator, http: httpx2.Client, path: str, permission: str
+        self, simulator: Simulator, http: httpx2.Client, path: str, named: str
     ) -> None:
         key = simulator.create_key(permissions=[])
         answer = http.get(path, headers=bearer(key))
         assert answer.status_code == 403
         assert error(answer)["message"] == (
             f"The provided key 'rk_live_***{key[-4:]}' does not have the required permissions for this endpoint on "
-            f"account '{simulator.account}'. Having the '{permission}' permission would allow this request to continue."
+            f"account '{simulator.account}'. Having the '{named}' permission would allow this request to continue."
         )
+
+    def test_permissions_are_named_as_the_catalogue_names_them(self) -> None:
+        told = {
+            listed.path: (f"{permission(re.sub('{[^}]*}', 'x_1', listed.path))}_read", listed.scope)
+            for listed in load().lists
+            if listed.scope is not None and listed.path != "/v1/balance_transactions"  # named by the test above
+        }
+        assert len(told) > 80
+        assert {path: names for path, names in told.items() if names[0] != names[1]} == {}
 
     def test_what_is_permitted_opens_and_the_rest_does_not(self, simulator: Simulator, http: httpx2.Client) -> None:
         key = simulator.create_key(permissions=["rak_charge_read", "customer"])
@@ -206,6 +218,7 @@ class TestControls:
         stats = simulator.stats()
         assert stats["by_path"] == {"/v1/charges": {"200": 1, "401": 1}, "/v1/charges/{id}": {"200": 1}}
         assert stats["by_status"] == {"200": 2, "401": 1}
+        assert (stats["requests"], stats["pages"]) == (3, 1)
         assert stats["busy_cpu_seconds"] > 0
         assert simulator.requests(last=3) == [
             ("GET", "/v1/charges", "limit=1", 200),
@@ -241,6 +254,10 @@ class TestControls:
         answer = http.post(f"/_sim/{name}", json=body)
         assert answer.status_code == 400
         assert answer.json()["problem"]
+
+    def test_a_page_in_a_browser_turns_no_control(self, http: httpx2.Client) -> None:
+        answer = http.post("/_sim/keys", json={"do": "create"}, headers={"origin": "https://elsewhere.example"})
+        assert answer.status_code == 403
 
     def test_changes_show_in_the_api(self, simulator_factory: Callable[..., Simulator]) -> None:
         simulator = simulator_factory(objects=500)

@@ -128,6 +128,17 @@ def test_keys_outlive_a_restart_where_a_file_is_given(tmp_path: Path) -> None:
     assert list(statuses.values()) == [200, 403, 401, 401]
 
 
+def test_data_outlives_a_restart_where_a_file_is_given(tmp_path: Path) -> None:
+    def charges(file: Path) -> dict[str, str]:
+        with Simulator(objects=300, test_objects=200, state=file) as running:
+            return running.objects("charges")
+
+    first = charges(tmp_path / "one.json")
+    time.sleep(1.1)  # the present has another second now
+    assert charges(tmp_path / "one.json") == first
+    assert charges(tmp_path / "other.json") != first
+
+
 def test_options_and_command_line_are_one() -> None:
     options = Options(
         objects=123, latency_ms=2.5, redirect_uri=("https://a.example/x", "https://b.example/y"), with_parent=True

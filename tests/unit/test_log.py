@@ -63,3 +63,17 @@ def test_json_logs_are_one_object_a_line_with_fields_and_no_secret(capsys: pytes
     assert first["note"] == "[secret]"
     assert first["timestamp"].endswith("Z")
     assert "sk_test" not in json.dumps(second) and "RuntimeError" in second["exception"]
+
+
+@pytest.mark.usefixtures("_afterwards")
+def test_a_logger_made_before_logging_is_set_up_tells_no_secret_either(capsys: pytest.CaptureFixture[str]) -> None:
+    early = log.get("web")
+    log.configure("text", "info")
+    secret = "rk_live_abcdefgh"
+    try:
+        raise RuntimeError("broken")
+    except RuntimeError:
+        early.exception("web.failed", note=secret)
+    said = capsys.readouterr().err
+    assert "web.failed" in said and "RuntimeError: broken" in said
+    assert secret not in said, "neither in a field nor among the variables of a traceback"

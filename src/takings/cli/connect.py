@@ -6,14 +6,17 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from takings.cli.common import home_option, json_option
 
 if TYPE_CHECKING:
-    from takings.connections.model import Probe
+    from takings.connections import Connection, Probe
+
+#: Lists of absent products are named when they are no more than this.
+NAMED = 8
 
 
 @click.command(short_help="Connect a Stripe account by a restricted key.")
@@ -34,6 +37,11 @@ if TYPE_CHECKING:
     metavar="DATE",
     help="Load history from this day on (YYYY-MM-DD, UTC); default everything.",
 )
+@click.option(
+    "--reauthenticate",
+    metavar="NAME",
+    help="Give the connection NAME this key instead of making a new one: history and settings stay.",
+)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option
 @home_option
@@ -43,6 +51,7 @@ def connect(
     account: str | None,
     name: str | None,
     start: datetime | None,
+    reauthenticate: str | None,
     yes: bool,
     as_json: bool,
     home: Path | None,
@@ -52,8 +61,7 @@ def connect(
     The key comes from --api-key, --api-key-file, TAKINGS_API_KEY or a prompt, and is stored encrypted. What the key
     opens is shown first; at a terminal you are asked before anything is stored.
     """
-    from takings.cli.common import can_ask, opened, settings_for
-    from takings.cli.output import print_json
+    from takings.cli.common import can_ask, find_connection, opened, settings_for
     from takings.connections import read_account, read_key
     from takings.connections.model import Credentials
 
@@ -61,6 +69,11 @@ def connect(
     key = read_key(given_key(api_key, api_key_file))
     credentials = Credentials(way="key", secret=key.text, account=read_account(account))
     with opened(settings_for(home=home)) as app:
+        if reauthenticate is not None:
+            connection = find_connection(app, reauthenticate)
+            connection = app.connections.reauthenticate(None, connection.id, credentials)
+            tell(connection, None, as_json, "has its new key")
+            return
         if not as_json:
             click.echo("Asking Stripe what this key opens …", err=True)
         probe = app.connections.probe(credentials)
@@ -69,25 +82,34 @@ def connect(
         if can_ask() and not yes and not as_json:
             click.confirm("Connect this account?", default=True, abort=True, err=True)
         pending = app.connections.pend(None, credentials, probe)
-        connection = app.connections.confirm(None, pending, name or probe.account_name, start_at)
-    if as_json:
-        print_json(
-            {
-                "id": connection.id,
-                "name": connection.name,
-                "account": connection.account_id,
-                "account_name": connection.account_name,
-                "country": connection.country,
-                "currency": connection.currency,
-                "livemode": connection.livemode,
-                "start": connection.start_at,
-                "first_data": probe.first_at,
-                "lists": {one.path: {"access": one.access, "permission": one.permission} for one in probe.lists},
-                "estimate": _estimate(probe, start_at),
-            }
-        )
-    else:
-        click.echo(f"Connected as “{connection.name}”. `takings sync` loads it now; `takings up` keeps it in step.")
+        connection = app.connections.confirm(None, pending, name or "", start_at)
+    tell(connection, probe, as_json, "is connected")
+
+
+def tell(connection: Connection, probe: Probe | None, as_json: bool, what: str) -> None:
+    """Print what became of it."""
+    from takings.cli.output import print_json
+
+    if not as_json:
+        click.echo(f"“{connection.name}” {what}. `takings sync` loads it now; `takings up` keeps it in step.")
+        return
+    said: dict[str, Any] = {
+        "id": connection.id,
+        "name": connection.name,
+        "account": connection.account_id,
+        "account_name": connection.account_name,
+        "country": connection.country,
+        "currency": connection.currency,
+        "livemode": connection.livemode,
+        "start": connection.start_at,
+    }
+    if probe is not None:
+        said |= {
+            "first_data": probe.first_at,
+            "lists": {one.path: {"access": one.access, "permission": one.permission} for one in probe.lists},
+            "estimate": _estimate(probe, connection.start_at),
+        }
+    print_json(said)
 
 
 def given_key(api_key: str | None, api_key_file: Path | None) -> str:
@@ -132,7 +154,11 @@ def show(probe: Probe, start_at: datetime | None) -> None:
             say(f"  not     {one.table}{wanted}")
     absent = [one.table for one in probe.lists if one.access == "unavailable"]
     if absent:
-        say(f"  absent  {', '.join(absent)}: the account does not use these products")
+        named = f" ({', '.join(absent)})" if len(absent) <= NAMED else ""
+        say(f"Absent    {len(absent)} lists{named}: this account does not have these products")
+    unknown = [one.table for one in probe.lists if one.access == "unknown"]
+    if unknown:
+        say(f"Unclear   {', '.join(unknown)}: Stripe gave no clear answer, they are asked again while syncing")
     estimate = _estimate(probe, start_at)
     if estimate:
         about = "" if estimate["exact"] else "about "

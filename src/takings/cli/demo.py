@@ -22,6 +22,7 @@ NOTE = "demo.json"
 @click.option(
     "--objects",
     type=click.IntRange(100, 10_000_000),
+    metavar="N",
     default=20_000,
     show_default=True,
     help="About how many Stripe objects the demo company has.",
@@ -29,12 +30,15 @@ NOTE = "demo.json"
 @click.option(
     "--months",
     type=click.IntRange(1, 120),
+    metavar="N",
     default=36,
     show_default=True,
     help="How many months of life it looks back on.",
 )
-@click.option("--host", help="Address to listen on; default TAKINGS_HOST, else 127.0.0.1.")
-@click.option("--port", type=int, help="Port to listen on, 0 for a free one; default TAKINGS_PORT, else 8420.")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on; default TAKINGS_HOST, else 127.0.0.1.")
+@click.option(
+    "--port", type=int, metavar="PORT", help="Port to listen on, 0 for a free one; default TAKINGS_PORT, else 8420."
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @home_option
 def demo(

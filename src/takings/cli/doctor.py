@@ -234,7 +234,7 @@ def connection_works(app: App, connection: Connection) -> Check:
 
     name = f"Connection “{connection.name}”"
     if connection.state in ("reauth", "failed"):
-        return Check(name, "failed", connection.reason or connection.state, "Authorize it again, or see the reason.")
+        return Check(name, "failed", connection.reason or connection.state, "Re-authenticate it in the browser.")
     if connection.state in ("paused", "disconnecting"):
         return Check(name, "ok", f"It is {connection.state}; Stripe is not asked.")
     readable = [path for path, access in connection.permissions.items() if access == "allowed" and "{" not in path]
@@ -259,6 +259,6 @@ def connection_works(app: App, connection: Connection) -> Check:
             name,
             "warning",
             f"The key works; it may not read {', '.join(forbidden)}.",
-            "Give the key these read permissions in Stripe if you want these tables, then authorize again.",
+            "Give the key these read permissions in Stripe if you want these tables, then re-authenticate.",
         )
     return Check(name, "ok", f"The key works and may read {len(readable)} lists.")

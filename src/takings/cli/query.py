@@ -30,6 +30,7 @@ TABLE_ROWS = 1000
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
+    metavar="N",
     help=f"Print at most this many rows; default {TABLE_ROWS} for a table and all of them otherwise.",
 )
 @click.option(
@@ -43,7 +44,7 @@ TABLE_ROWS = 1000
 def query(sql: str, form: str | None, as_json: bool, limit: int | None, output: Path | None, home: Path | None) -> None:
     """Ask the warehouse in SQL. SQL is a SELECT, or - to read it from standard input.
 
-    The tables are in the schema stripe: takings query "SELECT count(*) FROM stripe.charges".
+    The tables are in the schema stripe: `takings query "SELECT count(*) FROM stripe.charges"`.
     """
     from takings import catalog
     from takings.cli.common import settings_for
@@ -60,9 +61,9 @@ def query(sql: str, form: str | None, as_json: bool, limit: int | None, output: 
     with Warehouse.open(settings, catalog.load()) as warehouse:
         rows, more = _write(warehouse, statement, form, limit, output)
     if more:
-        click.echo(f"Only the first {rows} rows; there are more (--limit).", err=True)
+        click.echo(f"Only the first {rows:,} rows; there are more (--limit).", err=True)
     elif output is not None:
-        click.echo(f"{rows} rows written to {output}.", err=True)
+        click.echo(f"{rows:,} {'row' if rows == 1 else 'rows'} written to {output}.", err=True)
 
 
 def _form_of(output: Path | None) -> str:

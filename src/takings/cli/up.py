@@ -10,8 +10,10 @@ from takings.cli.common import home_option
 
 
 @click.command(short_help="Start the product: web server and worker.")
-@click.option("--host", help="Address to listen on; default TAKINGS_HOST, else 127.0.0.1.")
-@click.option("--port", type=int, help="Port to listen on, 0 for a free one; default TAKINGS_PORT, else 8420.")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on; default TAKINGS_HOST, else 127.0.0.1.")
+@click.option(
+    "--port", type=int, metavar="PORT", help="Port to listen on, 0 for a free one; default TAKINGS_PORT, else 8420."
+)
 @home_option
 def up(host: str | None, port: int | None, home: Path | None) -> int:
     """Start the product: the web server and one worker.

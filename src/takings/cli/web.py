@@ -10,8 +10,10 @@ from takings.cli.common import home_option
 
 
 @click.command(short_help="Run the web server alone.")
-@click.option("--host", help="Address to listen on; default TAKINGS_HOST, else 127.0.0.1.")
-@click.option("--port", type=int, help="Port to listen on, 0 for a free one; default TAKINGS_PORT, else 8420.")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on; default TAKINGS_HOST, else 127.0.0.1.")
+@click.option(
+    "--port", type=int, metavar="PORT", help="Port to listen on, 0 for a free one; default TAKINGS_PORT, else 8420."
+)
 @click.option("--fd", type=int, hidden=True, help="A listening socket handed down by `takings up`.")
 @home_option
 def web(host: str | None, port: int | None, fd: int | None, home: Path | None) -> None:
@@ -22,9 +24,11 @@ def web(host: str | None, port: int | None, fd: int | None, home: Path | None) -
 
     import uvicorn
 
+    from takings.accounts import SetupToken
     from takings.cli import processes
     from takings.cli.common import opened, settings_for
     from takings.cli.up import address
+    from takings.settings import is_loopback
     from takings.web import server
 
     settings = settings_for(service=True, host=host, port=port, home=home)
@@ -38,6 +42,9 @@ def web(host: str | None, port: int | None, fd: int | None, home: Path | None) -
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     with listener, opened(settings) as app:
+        if not app.people.is_set_up() and (settings.base_url or not is_loopback(f"http://{settings.host}")):
+            code = SetupToken(settings.home).issue()
+            click.echo(f"To set it up from another machine, use the set-up code {code}")
         config = uvicorn.Config(
             server.create(app),
             log_config=None,

@@ -53,7 +53,7 @@ def rows_since(samples: Sequence[Sampled], start: int) -> tuple[int, bool]:
             continue
         total += sum(1 for moment in page.created if moment >= floor)
         unseen = (page.created[-1] if page.created else page.before) - floor
-        if not page.has_more or unseen <= 0:
+        if not page.has_more or unseen < 0:
             continue
         exact = False
         total += unseen * (_mean(older.density, page.density) if older else page.density)

@@ -171,32 +171,21 @@ def _facts(store: Store, connection_id: str | None) -> list[_Facts]:
     latest = newest.subquery()
     with store.read() as db:
         found = [records.to_connection(row) for row in db.execute(records.select_connections())]
-        rows = dict(
-            db.execute(
-                sa.select(table_rows.c.connection_id, sa.func.sum(table_rows.c.rows)).group_by(
-                    table_rows.c.connection_id
-                )
-            )
-            .tuples()
-            .all()
+        sums = sa.select(table_rows.c.connection_id, sa.func.sum(table_rows.c.rows)).group_by(
+            table_rows.c.connection_id
         )
-        states = dict(
-            db.execute(
-                sa.select(runs.c.connection_id, runs.c.state).join(
-                    latest,
-                    sa.and_(latest.c.connection_id == runs.c.connection_id, latest.c.at == runs.c.started_at),
-                )
-            )
-            .tuples()
-            .all()
+        rows: dict[str, int] = {row[0]: int(row[1]) for row in db.execute(sums)}
+        last = sa.select(runs.c.connection_id, runs.c.state).join(
+            latest, sa.and_(latest.c.connection_id == runs.c.connection_id, latest.c.at == runs.c.started_at)
         )
+        states: dict[str, str] = {row[0]: row[1] for row in db.execute(last)}
         lists: defaultdict[str, list[_List]] = defaultdict(list)
         for row in db.execute(sa.select(list_states)):
             lists[row.connection_id].append(
                 _List(row.table_name, row.state, row.progress, row.reaches_back_to, row.complete_as_of)
             )
     return [
-        _Facts(one, int(rows.get(one.id, 0)), lists[one.id], states.get(one.id))
+        _Facts(one, rows.get(one.id, 0), lists[one.id], states.get(one.id))
         for one in found
         if connection_id in (None, one.id)
     ]

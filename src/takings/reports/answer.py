@@ -76,6 +76,8 @@ class Answer:
         points: One for each bucket, in order, also where nothing happened.
         previous: The same for the days compared with; empty without comparison. The nth belongs to the nth point.
         details: Sums by part and detail over the whole range, the most lines first.
+        sums: Sums by part over the whole range.
+        sums_before: The same over the days compared with.
         snapshot: The state of the warehouse it was read from.
         known_at: When it was read.
     """
@@ -84,20 +86,21 @@ class Answer:
     points: tuple[Point, ...]
     previous: tuple[Point, ...]
     details: tuple[Detail, ...]
+    sums: Sums
+    sums_before: Sums
     snapshot: int
     known_at: datetime
 
     def total(self, key: str) -> Value:
         """Return a figure over the whole range, compared."""
         figure = FIGURES[key]
-        now, then = total_of(self.points), total_of(self.previous)
-        value = evaluate(figure, now)
-        previous = evaluate(figure, then) if self.previous else None
+        value = evaluate(figure, self.sums)
+        previous = evaluate(figure, self.sums_before) if self.previous else None
         change = _change(figure, value, previous)
         return Value(
             key,
             value,
-            sum(now.get(part, Sum()).lines for part in figure.of or figure.parts),
+            sum(self.sums.get(part, Sum()).lines for part in figure.of or figure.parts),
             previous,
             change,
             _good(figure, change),

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from takings.clock import Clock, Period
 from takings.reports import queries
-from takings.reports.answer import Answer, Detail, Point, Standing, Sum
+from takings.reports.answer import Answer, Detail, Point, Standing, Sum, total_of
 from takings.reports.figures import FIGURES
 from takings.reports.question import Question, Scope
 from takings.reports.ranges import Days, Grain, bucket_start, buckets
@@ -109,8 +109,8 @@ class Payment:
     payment_intent: str | None
     at: datetime
     amount: int
-    captured: int
-    refunded: int
+    captured: int | None
+    refunded: int | None
     currency: str
     state: str
     reason: str | None
@@ -183,7 +183,8 @@ class Reports:
         def read(snapshot: int) -> Answer:
             points, details = self._points(question, question.days)
             previous = self._points(question, question.against)[0] if question.against else ()
-            return Answer(question, points, previous, details, snapshot, self._clock.now())
+            sums, before = total_of(points), total_of(previous)
+            return Answer(question, points, previous, details, sums, before, snapshot, self._clock.now())
 
         return self._cached(("answer", question), read)
 

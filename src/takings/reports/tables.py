@@ -190,7 +190,6 @@ class Tables:
         )
 
 
-
 def _quoted(info: TableInfo) -> str:
     return f"{quote(info.schema)}.{quote(info.name)}"
 

@@ -47,7 +47,9 @@ def draw_invoices(draft: Draft) -> None:
     cycle = invoices["cycle"][latest] if len(rows) else whole(len(latest))
     in_trial = cycle < 0
     subs["period_start"] = np.where(in_trial, subs["created"], add_months(subs["anchor"], np.maximum(cycle, 0) * step))
-    subs["period_end"] = np.where(in_trial, subs["anchor"], add_months(subs["anchor"], (np.maximum(cycle, 0) + 1) * step))
+    subs["period_end"] = np.where(
+        in_trial, subs["anchor"], add_months(subs["anchor"], (np.maximum(cycle, 0) + 1) * step)
+    )
 
 
 def _occasions(draft: Draft, subs: Frame) -> Frame:
@@ -130,7 +132,9 @@ def _draw_lines(draft: Draft, subs: Frame, invoices: Frame) -> None:
     used = 10 + dice.below("line.used", of, 81)
     partial = amount * used // 100
     first_amount = amount[np.minimum(invoices["line"][of], max(0, len(of) - 1))] if len(of) else amount
-    amount = np.where(kind == DEBIT, partial, np.where(kind == CREDIT, -np.minimum(partial, first_amount * 8 // 10), amount))
+    amount = np.where(
+        kind == DEBIT, partial, np.where(kind == CREDIT, -np.minimum(partial, first_amount * 8 // 10), amount)
+    )
     three = np.array(draft.exponents)[currency] == 3
     amount = np.where(three, np.sign(amount) * (np.abs(amount) // 10 * 10), amount)
     discount = _discounts(draft, subs, invoices, of, place, kind, amount)
@@ -167,9 +171,7 @@ def _tax(draft: Draft, tax_rate: I64) -> tuple[I64, np.ndarray[tuple[int], np.dt
     return np.where(tax_rate >= 0, country[at], 0), (tax_rate >= 0) & inclusive[at]
 
 
-def _discounts(
-    draft: Draft, subs: Frame, invoices: Frame, of: I64, place: I64, kind: I64, amount: I64
-) -> I64:
+def _discounts(draft: Draft, subs: Frame, invoices: Frame, of: I64, place: I64, kind: I64, amount: I64) -> I64:
     """Return what the subscription's coupon takes off each line."""
     sub = invoices["sub"][of]
     if not len(subs["created"]):
@@ -198,10 +200,14 @@ def _draw_invoice_items(draft: Draft, invoices: Frame) -> None:
     chosen = np.flatnonzero(lines["kind"] != OWN)
     of = lines["invoice"][chosen]
     manual = invoices["sub"][of] < 0
-    before = np.where(manual, 40 + dice.below("ii.before", chosen, 200), HOUR_S + dice.below("ii.days", chosen, 20 * DAY_S))
+    before = np.where(
+        manual, 40 + dice.below("ii.before", chosen, 200), HOUR_S + dice.below("ii.days", chosen, 20 * DAY_S)
+    )
     came = customers["created"][invoices["customer"][of]]
     waiting = np.flatnonzero((dice.unit("ii.waiting", rows_of(customers)) < 0.02) & ~customers["deleted"])
-    waiting_price = draft.good_price[dice.below("ii.good", waiting, draft.good_price.shape[0]), customers["currency"][waiting]]
+    waiting_price = draft.good_price[
+        dice.below("ii.good", waiting, draft.good_price.shape[0]), customers["currency"][waiting]
+    ]
     frame: Frame = {
         "created": np.concatenate([
             np.maximum(invoices["created"][of] - before, np.minimum(came + 5, invoices["created"][of])),
@@ -256,18 +262,29 @@ def _collect(draft: Draft, subs: Frame, invoices: Frame) -> None:
     never = last & (reason == NEVER) & ~send
     hopeless = send & (dice.unit("collect.hopeless", rows) < 0.03)
     # A credit note before payment lowers what is due on some invoices sent by mail.
-    credited = send & (dice.unit("collect.credited", rows) < 0.06) & (invoices["total"] > 5000) & (finalized + DAY_S <= draft.end)
+    credited = (
+        send
+        & (dice.unit("collect.credited", rows) < 0.06)
+        & (invoices["total"] > 5000)
+        & (finalized + DAY_S <= draft.end)
+    )
     three = np.array(draft.exponents)[invoices["currency"]] == 3
     credit = np.where(credited, invoices["total"] // 10, 0)
     credit = np.where(three, credit // 10 * 10, credit)
     due_amount = invoices["total"] - credit
-    sepa = methods["kind"][np.maximum(customers["pm"][invoices["customer"]], 0)] == 1 if len(methods["created"]) else send & False
+    sepa = (
+        methods["kind"][np.maximum(customers["pm"][invoices["customer"]], 0)] == 1
+        if len(methods["created"])
+        else send & False
+    )
     lag = np.where(sepa, SEPA_S, 3)
     failures = dice.pick("collect.failures", rows, (93, 4, 2, 1))
     failures = np.where(first | send | (invoices["cycle"] < 0), 0, failures)
     failures = np.where(broken, 4, np.where(never, 1, failures))
     lateness = np.exp(dice.unit("collect.late", rows) * 4.2) * DAY_S
-    tried = np.where(send, finalized + DAY_S + lateness.astype(np.int64), finalized + 2 + RETRY_S[np.minimum(failures, 3)])
+    tried = np.where(
+        send, finalized + DAY_S + lateness.astype(np.int64), finalized + 2 + RETRY_S[np.minimum(failures, 3)]
+    )
     paid_at = tried + lag
     paid_at = np.where(broken | never | hopeless, _NEVER_AT, paid_at)
     nothing_due = due_amount <= 0
@@ -310,6 +327,17 @@ def _collect(draft: Draft, subs: Frame, invoices: Frame) -> None:
             "intent": whole(len(rows), -1),
         }
     )
+
+
+def tell_customers(draft: Draft) -> None:
+    """Tell customers how many invoices they have had and whether one is overdue."""
+    customers, invoices = draft.frames["customers"], draft.frames["invoices"]
+    count = len(customers["created"])
+    customers["numbered"] = np.bincount(invoices["customer"], minlength=count)
+    overdue = (invoices["status"] == OPEN) & (
+        (invoices["attempts"] > 0) | ((invoices["due_at"] > 0) & (invoices["due_at"] < draft.end))
+    )
+    customers["late"] = np.bincount(invoices["customer"][overdue], minlength=count) > 0
 
 
 def credit_notes_before_payment(draft: Draft) -> Frame:

@@ -84,7 +84,9 @@ def _movements(
         bp = np.where(rate > 0, 490, np.where(currency == 0, 150, 290))
         fee = np.where(charged == 1, (settled * bp + 5_000) // 10_000 + 25, 0)
     delay = np.where(rate > 0, 7, 3) * DAY_S
-    available = np.where((charged if charged is not None else whole(count)) == 1, created - created % DAY_S + delay, created)
+    available = np.where(
+        (charged if charged is not None else whole(count)) == 1, created - created % DAY_S + delay, created
+    )
     return {
         "created": created,
         "kind": np.broadcast_to(np.asarray(kind, np.int64), (count,)).copy(),
@@ -126,17 +128,26 @@ def _collect_movements(draft: Draft) -> list[Frame]:
     )
     failed = rows[refunds["failed_at"] > 0]
     back = _movements(
-        draft, REFUND_FAILURE, failed, refunds["created"][failed], charges["currency"][of[failed]], refunds["amount"][failed]
+        draft,
+        REFUND_FAILURE,
+        failed,
+        refunds["created"][failed],
+        charges["currency"][of[failed]],
+        refunds["amount"][failed],
     )
     # What comes back is what went out, whatever the rate has done since.
     back["created"] = back["available"] = refunds["failed_at"][failed]
     moves.append(back)
     lost = np.flatnonzero((disputes["status"] != D_CLOSED) & (disputes["status"] != D_WARNS))
-    out = _movements(draft, DISPUTE, lost, disputes["created"][lost], disputes["currency"][lost], -disputes["amount"][lost])
+    out = _movements(
+        draft, DISPUTE, lost, disputes["created"][lost], disputes["currency"][lost], -disputes["amount"][lost]
+    )
     out["fee"] += DISPUTE_FEE
     moves.append(out)
     won = np.flatnonzero(disputes["status"] == D_WON)
-    again = _movements(draft, DISPUTE_REVERSAL, won, disputes["created"][won], disputes["currency"][won], disputes["amount"][won])
+    again = _movements(
+        draft, DISPUTE_REVERSAL, won, disputes["created"][won], disputes["currency"][won], disputes["amount"][won]
+    )
     again["created"] = again["available"] = disputes["closed"][won]
     again["fee"] -= DISPUTE_FEE
     moves.append(again)
@@ -154,14 +165,20 @@ def _collect_movements(draft: Draft) -> list[Frame]:
         months = np.arange(1, draft.span // (30 * DAY_S) + 1)
         gross = int(np.sum(charges["amount"][paid])) // max(1, len(months))
         cost = gross * months // max(1, len(months)) * 2 // 250 + 990
-        moves.append(_movements(draft, STRIPE_FEE, whole(len(months), -1), draft.start + months * 30 * DAY_S, whole(len(months)), -cost))
+        moves.append(
+            _movements(
+                draft, STRIPE_FEE, whole(len(months), -1), draft.start + months * 30 * DAY_S, whole(len(months)), -cost
+            )
+        )
     return moves
 
 
 def draw_books(draft: Draft) -> Balance:
     """Draw balance transactions and payouts, tell the objects theirs, and return the balance."""
     moves = joined(_collect_movements(draft))
-    payouts: list[tuple[int, int, int, int, int, int, int]] = []  # created, currency, amount, automatic, status, arrival, failed_at
+    payouts: list[
+        tuple[int, int, int, int, int, int, int]
+    ] = []  # created, currency, amount, automatic, status, arrival, failed_at
     switch = draft.start - draft.start % DAY_S + int(draft.span * 0.2) // DAY_S * DAY_S
     available_day = -(-moves["available"] // DAY_S)
     for currency in np.unique(moves["currency"]).tolist():
@@ -171,7 +188,9 @@ def draw_books(draft: Draft) -> Balance:
     names = ("created", "currency", "amount", "automatic", "status", "arrival", "failed_at")
     frame: Frame = {name: table[:, i] for i, name in enumerate(names)}
     _, frame, place = sorted_by(frame["created"], frame)
-    moves["payout"] = np.where(moves["payout"] >= 0, place[np.maximum(moves["payout"], 0)], -1) if len(place) else moves["payout"]
+    moves["payout"] = (
+        np.where(moves["payout"] >= 0, place[np.maximum(moves["payout"], 0)], -1) if len(place) else moves["payout"]
+    )
     rows = rows_of(frame)
     count = len(rows)
     out = {
@@ -194,7 +213,9 @@ def draw_books(draft: Draft) -> Balance:
         "available": frame["failed_at"][failed],
         "payout": _swept(frame, failed),
     }
-    _, books, _ = sorted_by(np.concatenate([moves["created"], out["created"], back["created"]]), joined([moves, out, back]))
+    _, books, _ = sorted_by(
+        np.concatenate([moves["created"], out["created"], back["created"]]), joined([moves, out, back])
+    )
     draft.frames["payouts"] = frame
     draft.frames["balance_transactions"] = books
     _tell(draft, books)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from takings.simulator import benchmark
-from takings.simulator.billing import draw_invoices, settle_credit_notes
+from takings.simulator.billing import draw_invoices, settle_credit_notes, tell_customers
 from takings.simulator.books import Balance, draw_books
 from takings.simulator.dice import DAY_S, Dice
 from takings.simulator.draft import Draft, whole
@@ -110,7 +110,7 @@ def found(
     def drawn(customers: int) -> tuple[Draft, Balance]:
         draft = Draft(dice, start, end, currency, small)
         if profile == "benchmark":
-            return draft, benchmark.draw(draft, customers)
+            return draft, benchmark.draw(draft, customers, tuple(KINDS))
         return draft, _live(draft, customers)
 
     if profile == "benchmark":
@@ -136,7 +136,9 @@ def found(
             deleted=columns["deleted"] if table == "customers" and len(created) else None,
         )
     prices = tables["prices"]
-    planned = np.flatnonzero((prices["interval"] >= 0) & (prices["inline"] == 0)) if len(prices) else np.zeros(0, np.int64)
+    planned = (
+        np.flatnonzero((prices["interval"] >= 0) & (prices["inline"] == 0)) if len(prices) else np.zeros(0, np.int64)
+    )
     tables["plans"] = Table("plans", "plan", Aliases(prices.codec, planned), prices.created[planned], {
         key: column[planned] for key, column in prices.columns.items()} | {"price": planned})  # fmt: skip
     return Company(
@@ -158,6 +160,7 @@ def _live(draft: Draft, customers: int) -> Balance:
     draw_invoices(draft)
     draw_orders(draft)
     draw_intents(draft)
+    tell_customers(draft)
     settle_credit_notes(draft, credit_notes_after_payment(draft))
     settle_prices(draft)
     balance = draw_books(draft)

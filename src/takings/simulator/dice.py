@@ -30,7 +30,7 @@ def mix(values: U64) -> U64:
     z = z * np.uint64(_A)
     z = z ^ (z >> np.uint64(27))
     z = z * np.uint64(_B)
-    return z ^ (z >> np.uint64(31))
+    return np.asarray(z ^ (z >> np.uint64(31)), np.uint64)
 
 
 def mix_one(value: int) -> int:

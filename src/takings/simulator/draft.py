@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from takings.money import exponent
-from takings.simulator.dice import DAY_S, Dice, I64
+from takings.simulator.dice import DAY_S, I64, Dice
 from takings.simulator.market import COUNTRIES, RATE_OF_EUR
 
 #: Columns of one kind of object, all of one length; ``created`` (Unix seconds) among them.

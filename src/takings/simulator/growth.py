@@ -182,7 +182,9 @@ def draw_subscriptions(draft: Draft) -> None:
     rows = np.arange(count, dtype=np.int64)
     business = customers["business"][owner]
     tiers = draft.tier_price.shape[1]
-    tier = np.where(business, dice.pick("sub.tier.b", rows, (1, 1, 6, 4)), dice.pick("sub.tier.p", rows, (5, 4, 1, 0.1)))
+    tier = np.where(
+        business, dice.pick("sub.tier.b", rows, (1, 1, 6, 4)), dice.pick("sub.tier.p", rows, (5, 4, 1, 0.1))
+    )
     tier = np.minimum(tier, tiers - 1)
     interval = (dice.unit("sub.interval", rows) < 0.14).astype(np.int64)
     seats = np.array([each.seats + (each.seats[-1],) * (5 - len(each.seats)) for each in TIERS])
@@ -193,7 +195,9 @@ def draw_subscriptions(draft: Draft) -> None:
     never = ~trial & ~send & (dice.unit("sub.never", rows) < 0.012)
     life = (-np.log1p(-dice.unit("sub.life", rows)) * 26 * 30 * DAY_S).astype(np.int64) + 3 * DAY_S
     failed = (dice.unit("sub.failed", rows) < 0.2) & ~send
-    ends = np.minimum(created + life, np.where(customers["deleted"][owner], customers["gone"][owner], draft.end + 10**9))
+    ends = np.minimum(
+        created + life, np.where(customers["deleted"][owner], customers["gone"][owner], draft.end + 10**9)
+    )
     forced = customers["deleted"][owner] & (ends == customers["gone"][owner])
     failed &= ~forced & (ends < draft.end) & (ends > anchor)
     step = np.where(interval == 1, 12, 1)

@@ -1,8 +1,9 @@
-"""What outlives a restart, where wanted: keys that were made and accesses that were given."""
+"""What outlives a restart, where wanted: keys that were made, accesses that were given, and when the world is."""
 
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -12,35 +13,43 @@ from takings.simulator.oauth import Grant, OAuth
 
 
 class _Kept(msgspec.Struct, kw_only=True):
+    end: datetime
     keys: list[Key]
     grants: list[Grant]
 
 
 class Memory:
-    """Keeps keys and grants in one JSON file, readable by its owner only.
+    """Keeps keys, grants and the world's present in one JSON file, readable by its owner only.
 
     Args:
         file: Where; None keeps nothing.
-        keys: The key ring, filled from the file at once.
-        oauth: The accesses, filled from the file at once.
+        end: The world's present; None takes the file's, and at the first start ``now``.
+        now: The present.
+
+    Attributes:
+        end: The world's present: the same at each start, so that the data is.
     """
 
-    def __init__(self, file: Path | None, keys: Keyring, oauth: OAuth) -> None:
+    def __init__(self, file: Path | None, end: datetime | None, now: datetime) -> None:
         self._file = file
-        self._keys = keys
-        self._oauth = oauth
         self._written = b""
+        self._kept: _Kept | None = None
         if file is not None and file.exists():
-            kept = msgspec.json.decode(file.read_bytes(), type=_Kept)
-            for key in kept.keys:
-                keys.add(key)
-            oauth.restore(kept.grants)
+            self._kept = msgspec.json.decode(file.read_bytes(), type=_Kept)
+        self.end = end or (now.replace(microsecond=0) if self._kept is None else self._kept.end)
 
-    def keep(self) -> None:
+    def recall(self, keys: Keyring, oauth: OAuth) -> None:
+        """Give back what was kept."""
+        if self._kept is not None:
+            for key in self._kept.keys:
+                keys.add(key)
+            oauth.restore(self._kept.grants)
+
+    def keep(self, keys: Keyring, oauth: OAuth) -> None:
         """Write what changed since the last time."""
         if self._file is None:
             return
-        content = msgspec.json.encode(_Kept(keys=self._keys.all(), grants=self._oauth.grants))
+        content = msgspec.json.encode(_Kept(end=self.end, keys=keys.all(), grants=oauth.grants))
         if content == self._written:
             return
         beside = self._file.with_name(self._file.name + ".new")

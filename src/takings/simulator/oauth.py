@@ -107,7 +107,7 @@ class OAuth:
         user: Who may sign in.
         choices: What can be connected, in the order shown.
         keys: Where tokens become keys.
-        redirect_uris: Addresses it may return to, besides loopback ones.
+        redirect_uris: Addresses it may return to, besides loopback ones; one that ends in ``/`` stands for all below.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class OAuth:
         if client is None or client.kind != kind:
             return page("problem", language, status=400, problem="client")
         redirect_uri = asked.get("redirect_uri", "")
-        if redirect_uri not in self._redirect_uris and not _is_loopback(redirect_uri):
+        if not self._may_return_to(redirect_uri):
             return page("problem", language, status=400, problem="redirect")
         state = asked.get("state")
         if asked.get("response_type", "code") != "code":
@@ -193,6 +193,11 @@ class OAuth:
         self._asked[id] = _Asked(client, redirect_uri, state, scope, browser, fresh(), now + _REQUEST_SECONDS)
         cookie = f"{_COOKIE}={browser}; Path=/oauth; HttpOnly; SameSite=Lax".encode()
         return page("access", language, headers=((b"set-cookie", cookie),), client=client.name, request=id)
+
+    def _may_return_to(self, address: str) -> bool:
+        return _is_loopback(address) or any(
+            address == known or (known.endswith("/") and address.startswith(known)) for known in self._redirect_uris
+        )
 
     def _sign_in_page(self, given: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Reply:
         asked = self._under_way(given, headers)

@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from takings.clock import require_aware
 from takings.simulator.limits import Allowance
-from takings.simulator.world import WorldConfig
 
 Profile = Literal["company", "benchmark"]
 
@@ -47,25 +46,15 @@ class Options:
     endpoint_rate: float = _option(25.0, "requests a second an endpoint; 0 for no limit")
     concurrency: int = _option(0, "requests of an account under way at once; 0 for no limit")
     endpoint_concurrency: int = _option(0, "requests to an endpoint under way at once; 0 for no limit")
-    redirect_uri: tuple[str, ...] = _option((), "address OAuth may return to, besides loopback ones; may be repeated")
+    redirect_uri: tuple[str, ...] = _option(
+        (),
+        "address OAuth may return to, besides loopback ones; one that ends in / stands for all below it; may be repeated",
+    )
     state: Path | None = field(
-        default=None, metadata={"meaning": "file that keeps granted keys and tokens from one start to the next"}
+        default=None,
+        metadata={"meaning": "file that keeps keys, grants and the present of the world from one start to the next"},
     )
     with_parent: bool = _option(False, "exit when the process that started this one dies")
-
-    def world(self) -> WorldConfig:
-        """Return the part that says what data there is."""
-        return WorldConfig(
-            objects=self.objects,
-            seed=self.seed,
-            months=self.months,
-            end=self.end,
-            name=self.name,
-            country=self.country,
-            currency=self.currency,
-            test_objects=self.test_objects,
-            profile=self.profile,
-        )
 
     def allowance(self) -> Allowance:
         """Return the part that says how much is let through."""

@@ -204,14 +204,20 @@ def draw_intents(draft: Draft) -> None:
     order_open = ~by_invoice & (frame["created"] + 200 + lag > draft.end) & sepa & (frame["ending"] == DONE)
     status = whole(len(rows), I_SUCCEEDED)
     status = np.where(due, I_WAITS, status)
-    status = np.where(by_invoice & ((state == VOID) | (state == UNCOLLECTIBLE)), np.where(state == VOID, I_CANCELED, I_WAITS), status)
+    status = np.where(
+        by_invoice & ((state == VOID) | (state == UNCOLLECTIBLE)), np.where(state == VOID, I_CANCELED, I_WAITS), status
+    )
     status = np.where(waits_sepa | order_open, I_PROCESSING, status)
     status = np.where(frame["ending"] == LEFT, I_WAITS, status)
     status = np.where(frame["ending"] == CALLED_OFF, I_CANCELED, status)
     status = np.where(frame["ending"] == RESERVED, I_CAPTURE, status)
     frame["status"] = status
     frame["canceled_at"] = np.where(
-        status == I_CANCELED, np.where(by_invoice, invoices["ended"][at] if len(state) else 0, np.minimum(frame["created"] + HOUR_S, draft.end)), 0
+        status == I_CANCELED,
+        np.where(
+            by_invoice, invoices["ended"][at] if len(state) else 0, np.minimum(frame["created"] + HOUR_S, draft.end)
+        ),
+        0,
     )
     frame["paid_invoice"] = np.where(by_invoice & (state == PAID), 1, 0)
     draft.frames["payment_intents"] = frame
@@ -327,9 +333,18 @@ def _draw_transfers(draft: Draft, charges: Frame, paid: I64) -> None:
     charges["transfer"][chosen] = rows
     charges["fee"][chosen] = rows
     charges["fee_amount"][chosen] = charges["amount"][chosen] * 12 // 100
-    base = {"created": charges["created"][chosen], "charge": chosen, "reversed": whole(len(rows)), "txn": whole(len(rows), -1)}
+    base = {
+        "created": charges["created"][chosen],
+        "charge": chosen,
+        "reversed": whole(len(rows)),
+        "txn": whole(len(rows), -1),
+    }
     draft.frames["transfers"] = base | {"amount": charges["amount"][chosen]}
-    draft.frames["application_fees"] = base | {"amount": charges["fee_amount"][chosen], "txn": whole(len(rows), -1), "reversed": whole(len(rows))}
+    draft.frames["application_fees"] = base | {
+        "amount": charges["fee_amount"][chosen],
+        "txn": whole(len(rows), -1),
+        "reversed": whole(len(rows)),
+    }
 
 
 def _draw_refunds(draft: Draft, charges: Frame, paid: I64) -> None:
@@ -338,7 +353,11 @@ def _draw_refunds(draft: Draft, charges: Frame, paid: I64) -> None:
     chosen = clear[dice.unit("refund", clear) < np.where(charges["transfer"][clear] >= 0, 0.2, 0.045)]
     full = dice.unit("refund.full", chosen) < 0.6
     late = dice.unit("refund.late", chosen) < 0.3
-    wait = np.where(late, 30 * DAY_S + dice.below("refund.long", chosen, 300 * DAY_S), HOUR_S + dice.below("refund.soon", chosen, 14 * DAY_S))
+    wait = np.where(
+        late,
+        30 * DAY_S + dice.below("refund.long", chosen, 300 * DAY_S),
+        HOUR_S + dice.below("refund.soon", chosen, 14 * DAY_S),
+    )
     created = np.maximum(charges["created"][chosen], charges["settled_at"][chosen]) + wait
     amount = charges["amount"][chosen]
     part = amount * (10 + dice.below("refund.part", chosen, 40)) // 100

@@ -29,7 +29,7 @@ from takings.simulator.endpoints import template
 from takings.simulator.keys import Caller, lacking, no_such_account, not_a_key
 from takings.simulator.limits import Slot, locked, too_many
 from takings.simulator.options import Options
-from takings.simulator.replies import Headers, Reply, error
+from takings.simulator.replies import Headers, Reply, as_json, error
 from takings.simulator.simulation import Simulation
 from takings.simulator.world import API_VERSION
 
@@ -171,6 +171,9 @@ class App:
 
     async def _controlled(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _body(receive)
+        if any(name == b"origin" for name, _ in scope["headers"]):  # a page in somebody's browser has no say here
+            await _respond(scope, receive, send, as_json({"problem": "Controls are not for browsers."}, 403), None)
+            return
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         answer = self._control.handle(scope["method"], scope["path"], query, body)
         self._sim.remember()

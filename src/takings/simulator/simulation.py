@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from takings.simulator.faults import Faults
@@ -14,7 +15,7 @@ from takings.simulator.oauth import Choice, Client, OAuth, User
 from takings.simulator.options import Options
 from takings.simulator.simclock import MovableClock
 from takings.simulator.stats import Stats
-from takings.simulator.world import World
+from takings.simulator.world import World, WorldConfig
 
 
 class Simulation:
@@ -30,7 +31,8 @@ class Simulation:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.clock = MovableClock(options.end)
-        self.world = World(options.world(), self.clock)
+        self._memory = Memory(options.state, options.end, self.clock.now())
+        self.world = World(_world(options, self._memory.end), self.clock)
         self.keys = Keyring(self.clock.unix)
         self.limits = Limits(options.allowance())
         self.faults = Faults()
@@ -78,8 +80,23 @@ class Simulation:
             "app_test_secret": first("sk", "test", "app"),
             "user": asdict(user),
         }
-        self._memory = Memory(options.state, self.keys, self.oauth)
+        self._memory.recall(self.keys, self.oauth)
+        self.remember()
 
     def remember(self) -> None:
         """Keep what was granted, where a file for it was given."""
-        self._memory.keep()
+        self._memory.keep(self.keys, self.oauth)
+
+
+def _world(options: Options, end: datetime) -> WorldConfig:
+    return WorldConfig(
+        objects=options.objects,
+        seed=options.seed,
+        months=options.months,
+        end=end,
+        name=options.name,
+        country=options.country,
+        currency=options.currency,
+        test_objects=options.test_objects,
+        profile=options.profile,
+    )

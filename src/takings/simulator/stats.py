@@ -7,6 +7,7 @@ from collections import Counter, deque
 from typing import Any, Final
 
 _REQUESTS_KEPT: Final = 20_000
+_SINGLE: Final = frozenset(("/v1/account", "/v1/balance", "/v1/balance_settings", "/v1/tax/settings"))
 
 
 class Stats:
@@ -53,9 +54,7 @@ class Stats:
                 str(status): sum(n for (_, each), n in self.answers.items() if each == status)
                 for status in sorted({status for _, status in self.answers})
             },
-            "pages": sum(
-                n for (path, status), n in self.answers.items() if status == 200 and not path.endswith("{id}")
-            ),
+            "pages": sum(n for (path, status), n in self.answers.items() if status == 200 and _is_list(path)),
             "writes_refused": sum(self.writes.values()),
             "writes": dict(self.writes),
             "sent_bytes": self.sent_bytes,
@@ -63,3 +62,7 @@ class Stats:
             "busy_cpu_seconds": time.process_time() - self._cpu_from,
             "seconds": time.monotonic() - self._from,
         }
+
+
+def _is_list(shape: str) -> bool:
+    return shape.startswith(("/v1/", "/v2/")) and not shape.endswith("{id}") and shape not in _SINGLE

@@ -111,7 +111,7 @@ class Aliases(Ids):
     def decode(self, id: str) -> int | None:
         """Return the row an id stands for, or None."""
         other = self._ids.decode(id)
-        if other is None or other > int(1 << 62):
+        if other is None or other > (1 << 62):
             return None
         row = int(np.searchsorted(self._rows, other))
         return row if row < len(self._rows) and int(self._rows[row]) == other else None

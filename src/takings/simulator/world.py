@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from takings.clock import Clock
+from takings.clock import Clock, to_unix
+from takings.simulator.account import API_VERSION, Account
+from takings.simulator.answers import Answer
+from takings.simulator.company import found
+from takings.simulator.dice import key_of
+from takings.simulator.tables import base62
 
-#: The API version whose shapes the objects have.
-API_VERSION = "2026-10-28.endive"
+__all__ = ["API_VERSION", "Account", "Answer", "World", "WorldConfig"]
 
-
-class Answer(NamedTuple):
-    """What Stripe says to one GET: an HTTP status and a JSON body."""
-
-    status: int
-    body: bytes
+#: How far the sandbox's dice are from the live account's.
+_SANDBOX_SEED = 1_000_003
 
 
 @dataclass(frozen=True, slots=True)
 class WorldConfig:
-    """What a world is made from; the same configuration gives the same bytes.
+    """What a world is made from; the same configuration (``end`` given) gives the same bytes.
 
     Args:
-        objects: About how many objects the live account has, over all kinds (100 to 10,000,000).
+        objects: About how many objects the live account has, over all kinds (100 to 10,000,000). A company has a few
+            hundred at least.
         seed: What the dice start from.
         months: Length of the company's life, in months of 365.2425 / 12 days.
         end: The world's "now" (aware); None takes the clock's at start.
@@ -48,67 +49,37 @@ class WorldConfig:
     profile: Literal["company", "benchmark"] = "company"
 
 
-class Account:
-    """One Stripe account in one mode (live or test): everything its API answers to GET.
+class World:
+    """All Stripe accounts there are: for now one company's, live and as its sandbox.
 
-    Thread-safe for reading; changes take a lock.
+    Args:
+        config: What it is made from.
+        clock: What time it is in the world; used for what changes after the start, and for ``end`` where none is given.
     """
 
-    id: str
-    livemode: bool
-    name: str
-    country: str
-    default_currency: str
-
-    def get(self, path: str, query: Sequence[tuple[str, str]] = ()) -> Answer:
-        """Answer a GET: ``path`` without host or query (``/v1/charges``), ``query`` as decoded pairs (``("expand[]", "data.customer")``).
-
-        Errors are answers too (400, 404 … with Stripe's error body), never exceptions. Knows no keys and no limits.
-        """
-        raise NotImplementedError
-
-    def facts(self) -> dict[str, Any]:
-        """Return the truth for tests (see the implementation for its keys)."""
-        raise NotImplementedError
-
-    def tables(self) -> tuple[str, ...]:
-        """Return the names of the tables that hold anything, in the catalogue's words (``charges``)."""
-        raise NotImplementedError
-
-    def ids(self, table: str) -> Iterator[str]:
-        """Go through all ids of a table, hidden objects included, deleted ones left out."""
-        raise NotImplementedError
-
-    def object(self, table: str, id: str) -> bytes:
-        """Return one object's JSON as a GET by id gives it, without expansion.
-
-        Raises:
-            KeyError: There is no such object.
-        """
-        raise NotImplementedError
-
-    def update(self, id: str, changes: Mapping[str, Any], *, event: bool | str = True) -> None:
-        """Change top-level fields of an object; ``event`` says whether (or as which type) ``/v1/events`` tells of it."""
-        raise NotImplementedError
-
-    def delete(self, id: str, *, event: bool | str = True) -> None:
-        """Delete an object; ``event`` as in :meth:`update`."""
-        raise NotImplementedError
-
-    def create(self, object: str, fields: Mapping[str, Any], *, event: bool | str = True) -> str:
-        """Create an object of a kind (``"customer"``) with these fields over defaults, and return its id."""
-        raise NotImplementedError
-
-
-class World:
-    """All Stripe accounts there are."""
-
     def __init__(self, config: WorldConfig, clock: Clock) -> None:
-        raise NotImplementedError
+        self.config = config
+        end = to_unix(config.end if config.end is not None else clock.now())
+        number = key_of(config.seed, "account")
+        self._id = "acct_1" + base62(number, 10) + base62(key_of(config.seed, "account 2"), 5)
+        common: Mapping[str, Any] = {
+            "account": self._id,
+            "months": config.months,
+            "end": end,
+            "name": config.name,
+            "country": config.country,
+            "currency": config.currency,
+        }
+        live = found(seed=config.seed, livemode=True, objects=config.objects, profile=config.profile, **common)
+        sandbox = found(seed=config.seed + _SANDBOX_SEED, livemode=False, objects=config.test_objects, **common)
+        self._accounts = {
+            (self._id, True): Account(live, clock),
+            (self._id, False): Account(sandbox, clock),
+        }
 
     def accounts(self) -> tuple[str, ...]:
         """Return the ids of all accounts; the company's is first."""
-        raise NotImplementedError
+        return (self._id,)
 
     def account(self, account_id: str, livemode: bool = True) -> Account:
         """Return one mode of an account.
@@ -116,4 +87,4 @@ class World:
         Raises:
             KeyError: There is no such account.
         """
-        raise NotImplementedError
+        return self._accounts[account_id, livemode]

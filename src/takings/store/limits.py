@@ -69,10 +69,11 @@ class SharedLimiter(Pacer):
         return self._name if endpoint is None else f"{self._name}:{endpoint}"[:400]
 
     def _refill(self, endpoint: str, now: float) -> None:
-        """Have the next stretch granted to every bucket that somebody waits for and that is nearly used up, in one go."""
-        wanted = {self._key(None): self._global}
-        for name in {endpoint, *(waiter.endpoint for waiter in self._waiting)}:
-            wanted[self._key(name)] = self._bucket(name)
+        """Have the next stretch granted to every bucket that is in use and nearly used up, in one go."""
+        wanted = {self._key(None): self._global, self._key(endpoint): self._bucket(endpoint)}
+        for name, bucket in self._endpoints.items():
+            if bucket.due > now - ALONE_S:  # in use: spare it a write of its own
+                wanted[self._key(name)] = bucket
         used_up = {
             key: bucket
             for key, bucket in wanted.items()

@@ -1,6 +1,6 @@
 """Bring a database up to the present schema: forward only, once, with a copy of the file first.
 
-For developers: after a change of ``schema.py``, ``python -m takings.store.migrate "what changed"`` writes the next
+For developers: after a change of ``schema.py``, ``python -m takings.store.migrations "what changed"`` writes the next
 migration from the difference; read it before you commit it.
 """
 
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import tempfile
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import command
@@ -77,6 +76,24 @@ def upgrade(connection: sa.Connection, file: Path | None = None) -> bool:
     return True
 
 
+def default_differs(
+    context: MigrationContext,
+    _found: sa.Column[Any],
+    _wanted: sa.Column[Any],
+    found: str | None,
+    _clause: object,
+    wanted: str | None,
+) -> bool | None:
+    """Tell whether a column's default in the database is another than the schema's, for Alembic.
+
+    Returns:
+        None where Alembic knows best: it takes SQLite's ``('')`` for something else than ``''``.
+    """
+    if context.dialect.name != "sqlite":
+        return None
+    return (found or "").strip("()'") != (wanted or "").strip("()'") or (found is None) != (wanted is None)
+
+
 def back_up(file: Path, revision: str) -> Path:
     """Copy a SQLite database, as committed, to a file beside it (mode 600) and return its path."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -105,7 +122,3 @@ def write_revision(message: str) -> Path:
         engine.dispose()
     assert script is not None and not isinstance(script, list)
     return Path(script.path)
-
-
-if __name__ == "__main__":
-    print(write_revision(sys.argv[1]))

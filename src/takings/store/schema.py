@@ -206,9 +206,6 @@ windows = _table(
     sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("pages", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("not_before", Moment),
-    sa.Column("error", sa.String(500)),
-    sa.Column("error_code", sa.String(100)),
     sa.Index("ix_windows_run_state", "run_id", "state"),
 )
 

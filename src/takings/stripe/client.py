@@ -212,7 +212,7 @@ class Stripe:
 
     def _target(self, path: str, params: Params) -> str:
         """Join path and query; a whole URL must lead to the very address that the key is for."""
-        if not path.startswith("/"):
+        if not path.startswith("/") or path.startswith("//"):
             parts, base = urlsplit(path), urlsplit(self._transport.base)
             if (parts.scheme, parts.netloc) != (base.scheme, base.netloc):
                 raise Unexpected(

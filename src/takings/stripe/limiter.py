@@ -189,6 +189,11 @@ class Pacer:
                     finally:
                         self._mutex.acquire()
                         self._wakes.remove(ready)
+        except BaseException:
+            if waiter.may_go():  # granted meanwhile, but nobody will say how it went
+                self._room.under_way -= 1
+                self._room_of(endpoint).under_way -= 1
+            raise
         finally:
             self._waiting.pop(waiter, None)
             self._pass_watch()

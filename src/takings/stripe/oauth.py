@@ -89,19 +89,26 @@ class _Answer(msgspec.Struct):
     error_description: str | None = None
 
 
-def authorize_url(provider: Provider, *, state: str, redirect_uri: str) -> str:
+def authorize_url(
+    provider: Provider,
+    *,
+    state: str,
+    redirect_uri: str,
+    scope: Literal["read_write", "read_only"] = "read_write",
+) -> str:
     """Return the address of Stripe's consent page.
 
     Args:
         provider: The way in.
         state: Unguessable word that comes back with the code; the caller keeps it, and checks and uses it once.
         redirect_uri: Where Stripe sends the browser afterwards; must be registered at Stripe.
+        scope: What a Connect platform asks for. Stripe grants ``read_only`` to extensions alone, of which no new ones
+            can be made; nothing is ever written here all the same. An App's permissions stand in its manifest.
     """
     query = {"client_id": provider.client_id, "redirect_uri": redirect_uri, "state": state}
-    if provider.way == "app_oauth":  # permissions stand in the app's manifest
+    if provider.way == "app_oauth":
         return f"{provider.authorize_base}/oauth/v2/authorize?{urlencode(query)}"
-    # read_only is for extensions, of which no new ones can be made: a platform has to ask for read_write.
-    query = {"response_type": "code", "scope": "read_write", **query}
+    query = {"response_type": "code", "scope": scope, **query}
     return f"{provider.authorize_base}/oauth/authorize?{urlencode(query)}"
 
 

@@ -264,7 +264,7 @@ class Runner:
         pieces = self._cutter.page(endpoint, page, stamp, window.parent if endpoint.needs else "")
         if bridge:
             pieces.deliveries.append(_bridge(window.parent, page.items, stamp))
-        created = [item.created for item in page.items] if endpoint.created_filter else []
+        created = self._created(endpoint, page.items)
         after = plan.moved(
             window,
             ids=[item.id for item in page.items],
@@ -276,6 +276,16 @@ class Runner:
         if endpoint.created_filter and not after.done and not bridge:
             self._split(step)
         return step
+
+    def _created(self, endpoint: ListEndpoint, items: list[Received]) -> list[int | None]:
+        """Return the moments that the list is ordered and filtered by; empty where it is not filtered by time."""
+        if not endpoint.created_filter:
+            return []
+        name = self._catalog.resources[endpoint.table].created_field
+        if name in (None, "created"):
+            return [item.created for item in items]
+        found = (msgspec.json.decode(item.raw, type=dict[str, msgspec.Raw]).get(name) for item in items)
+        return [int(bytes(value)) if value and bytes(value).isdigit() else None for value in found]
 
     def _split(self, step: Step) -> None:
         """Halve what is left of a window while its list could keep more requests under way."""
@@ -313,7 +323,7 @@ class Runner:
             self._active[after.list] -= 1
             self._outstanding -= 1
             if failure is not None:
-                self._log.info(
+                (self._log.debug if isinstance(failure, Refused) else self._log.info)(
                     "sync.window_failed", list=after.list, code=failure.code, attempts=after.attempts, final=step.final
                 )
                 if failure.code in _LOCKED_OUT or failure.code.startswith("oauth."):

@@ -180,13 +180,12 @@ class Sync:
         self, connection: Connection, run: Run, stripe: Stripe, stop: threading.Event, patient: bool
     ) -> Summary:
         scope = Scope(connection.account_id, connection.livemode)
-        windows = self.book.windows(run)
         lists = self.book.lists(connection.id)
         floor = self._floor(stripe)
         tables: set[str] = set()
         parked: dict[str, TakingsError] = {}
 
-        def phase() -> Outcome:
+        def phase(windows: list[Window]) -> Outcome:
             runner = Runner(
                 run=run,
                 windows=windows,
@@ -207,7 +206,7 @@ class Sync:
             parked.update(outcome.parked)
             return outcome
 
-        outcome = phase()
+        outcome = phase(self.book.windows(run))
         if outcome.fatal or outcome.stopped:
             return self._leave(connection, run, outcome)
         if run.phase == "lists":
@@ -216,11 +215,10 @@ class Sync:
             extra = self._by_id(scope)
             if run.kind == "refresh":
                 extra += self._take_changes(connection, run, scope, tables)
-            windows += extra
             for path in {window.list for window in extra} - lists.keys():
                 lists[path] = ListProgress(path, BRIDGE.table if path == BRIDGE_LIST else self._table(path))
             run = self.book.phase(run, "bridges", extra, lists)
-            outcome = phase()
+            outcome = phase(extra)
             if outcome.fatal or outcome.stopped:
                 return self._leave(connection, run, outcome)
         return self._close(connection, run, lists, parked, tables)

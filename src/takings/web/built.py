@@ -29,7 +29,6 @@ class File:
     kind: str
     plain: bytes
     gzipped: bytes | None
-    brotli: bytes | None
 
 
 class Assets:
@@ -53,7 +52,7 @@ class Assets:
         self._entries = {entry.get("name", Path(source).stem): entry for source, entry in manifest.items()}
         self._files: dict[str, File] = {}
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.suffix not in (".gz", ".br"):
+            if path.is_file():
                 self._files[path.relative_to(folder).as_posix()] = _load(path)
 
     def script(self, name: str) -> str:
@@ -64,23 +63,9 @@ class Assets:
         """Return the addresses of an entry's style sheets."""
         return [f"{PREFIX}/{file}" for file in self._entries[name].get("css", [])]
 
-    def needs(self, name: str) -> list[str]:
-        """Return the addresses of an entry's script and of all scripts it imports, for the browser to load at once."""
-        found: list[str] = []
-        by_file = {entry["file"]: entry for entry in self._entries.values()}
-
-        def walk(entry: dict[str, Any]) -> None:
-            address = f"{PREFIX}/{entry['file']}"
-            if address in found:
-                return
-            found.append(address)
-            for source in entry.get("imports", []):
-                below = self._entries.get(Path(source).stem) or by_file.get(source)
-                if below:
-                    walk(below)
-
-        walk(self._entries[name])
-        return found
+    def names(self) -> list[str]:
+        """Return the names of all built files."""
+        return list(self._files)
 
     def file(self, path: str) -> File:
         """Return a built file.
@@ -102,30 +87,21 @@ def assets() -> Assets:
 
 def _load(path: Path) -> File:
     plain = path.read_bytes()
-    packed, brotli = path.with_name(path.name + ".gz"), path.with_name(path.name + ".br")
-    kind = guess_type(path.name)[0] or "application/octet-stream"
     return File(
-        kind=f"{kind}; charset=utf-8" if kind.startswith("text/") else kind,
+        kind=guess_type(path.name)[0] or "application/octet-stream",
         plain=plain,
-        gzipped=packed.read_bytes()
-        if packed.exists()
-        else gzip.compress(plain, 9, mtime=0)
-        if path.suffix in _WORTH_PACKING
-        else None,
-        brotli=brotli.read_bytes() if brotli.exists() else None,
+        gzipped=gzip.compress(plain, 9, mtime=0) if path.suffix in _WORTH_PACKING else None,
     )
 
 
 @get(f"{PREFIX}/{{path:path}}", opt={"who": Who.PUBLIC, "static": True, "uncompressed": True}, sync_to_thread=False)
 def serve(request: Request[Any, Any, Any], path: FromPath[str]) -> Response[bytes]:
-    """Send a built file in the smallest form the browser takes. Its name holds its hash: it never changes."""
+    """Send a built file, compressed once at the start if the browser takes that. Its name holds its hash: it never changes."""
     file = assets().file(path.lstrip("/"))
     accepted = {part.split(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")}
     headers = {"Cache-Control": _FOR_EVER, "Vary": "Accept-Encoding"}
     body = file.plain
-    if file.brotli is not None and "br" in accepted:
-        body, headers["Content-Encoding"] = file.brotli, "br"
-    elif file.gzipped is not None and "gzip" in accepted:
+    if file.gzipped is not None and "gzip" in accepted:
         body, headers["Content-Encoding"] = file.gzipped, "gzip"
     return Response(content=body, media_type=file.kind, headers=headers)
 

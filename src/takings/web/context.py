@@ -8,20 +8,36 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
 from litestar import Response
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 from litestar.response import Redirect, Template
 
-from takings.accounts import Action, Audit, Company, People, Person, Sessions, Theme
-from takings.clock import Clock
+from takings.accounts import Action, Company, Person, Theme
+from takings.app import App
 from takings.errors import NotAllowed
-from takings.settings import Settings
-from takings.store import Store
 from takings.words import Words
+
+__all__ = [
+    "App",
+    "Elsewhere",
+    "Flash",
+    "Form",
+    "FromApp",
+    "FromForm",
+    "FromReader",
+    "NavEntry",
+    "Reader",
+    "Who",
+    "go",
+    "local_path",
+    "show",
+]
 
 FLASH_COOKIE: Final = "takings_flash"
 LOCALE_COOKIE: Final = "takings_locale"
@@ -29,22 +45,6 @@ THEME_COOKIE: Final = "takings_theme"
 
 Form = dict[str, str]
 """What a form sent, one value a name; the dependency ``form``."""
-
-
-@runtime_checkable
-class App(Protocol):
-    """The assembled program, as far as pages need it (``takings.app.App`` is one); the dependency ``app``."""
-
-    settings: Settings
-    clock: Clock
-    catalog: Any
-    store: Store
-    warehouse: Any
-    people: People
-    sessions: Sessions
-    audit: Audit
-    connections: Any
-    reports: Any
 
 
 class Who(Enum):
@@ -175,6 +175,16 @@ class Reader:
     def is_group_current(self, group: str) -> bool:
         """Tell whether this page lies below an entry of a menu of the top bar."""
         return any(entry.group == group and self.is_current(entry) for entry in NAV)
+
+
+FromApp = NamedDependency[SkipValidation[App]]
+"""``app: FromApp`` in a handler's arguments: the assembled program."""
+
+FromReader = NamedDependency[SkipValidation[Reader]]
+"""``reader: FromReader`` in a handler's arguments: for whom the page is drawn."""
+
+FromForm = NamedDependency[Form]
+"""``form: FromForm`` in a handler's arguments: what the form sent, one value a name."""
 
 
 def show(reader: Reader, template: str, page: object, *, status: int = 200) -> Response[Any]:

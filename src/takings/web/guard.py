@@ -32,8 +32,9 @@ from takings.words import LOCALES, Words
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
-_KEY: Final = "takings.identity"
-_ALWAYS_OPEN: Final = ("/setup", "/healthz", "/static", "/preferences")
+IDENTITY: Final = "takings.identity"
+"""Under this name a request's state keeps who sent it."""
+_ALWAYS_OPEN: Final = ("/setup", "/healthz", "/static", "/preferences", "/help")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Identity:
 
 def look_up(app: App, connection: Connection) -> Identity:
     """Find out who sends a request, once for each request."""
-    known = connection.scope.get(_KEY)
+    known = connection.scope["state"].get(IDENTITY)
     if isinstance(known, Identity):
         return known
     token = connection.cookies.get(session_cookie(app.settings))
@@ -70,7 +71,7 @@ def look_up(app: App, connection: Connection) -> Identity:
         secret=secret or secrets.token_urlsafe(24),
         new_visit=not secret,
     )
-    connection.scope[_KEY] = identity  # type: ignore[literal-required]
+    connection.scope["state"][IDENTITY] = identity
     return identity
 
 
@@ -105,15 +106,16 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
 
 async def _require_genuine(app: App, identity: Identity, connection: Connection) -> None:
     headers = connection.headers
-    same = is_same_origin(
-        headers.get("origin"), headers.get("sec-fetch-site"), headers.get("host"), app.settings
-    )
+    same = is_same_origin(headers.get("origin"), headers.get("sec-fetch-site"), headers.get("host"), app.settings)
     sent = headers.get("x-csrf-token")
     if sent is None and isinstance(connection, Request):
         value = (await connection.form()).get("_csrf")
         sent = value if isinstance(value, str) else None
-    if not same or sent is None or identity.new_visit or not secrets.compare_digest(
-        sent.encode(), form_token(identity.secret).encode()
+    if (
+        not same
+        or sent is None
+        or identity.new_visit
+        or not secrets.compare_digest(sent.encode(), form_token(identity.secret).encode())
     ):
         raise NotAllowed(
             "web.form_stale", "This form is too old or was not sent by this page: load the page again and retry."

@@ -29,7 +29,12 @@ def visit_cookie(settings: Settings) -> str:
 
 
 def cookie(
-    settings: Settings, name: str, value: str, *, max_age_s: int | None = None, same_site: Literal["lax", "strict"] = "lax"
+    settings: Settings,
+    name: str,
+    value: str,
+    *,
+    max_age_s: int | None = None,
+    same_site: Literal["lax", "strict"] = "lax",
 ) -> Cookie:
     """Make a cookie that scripts cannot read and other sites cannot send.
 
@@ -41,7 +46,13 @@ def cookie(
         same_site: ``lax`` sends it when a link elsewhere leads here.
     """
     return Cookie(
-        key=name, value=value, path="/", httponly=True, secure=is_secure(settings), samesite=same_site, max_age=max_age_s
+        key=name,
+        value=value,
+        path="/",
+        httponly=True,
+        secure=is_secure(settings),
+        samesite=same_site,
+        max_age=max_age_s,
     )
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import jinja2
 from anyio import to_thread
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Router
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
-from litestar.di import NamedDependency, Provide
+from litestar.di import Provide
 from litestar.params import SkipValidation
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
@@ -20,21 +18,12 @@ from litestar.types import Message, Scope
 
 from takings.web import built
 from takings.web.chart import chart_json, chart_value, point_name
-from takings.web.context import App, Elsewhere, Form, Reader
-from takings.web.guard import Identity, guard, read_for, require_declared
-from takings.web.pages import errors
+from takings.web.context import App, Elsewhere, Form, FromApp, Reader
+from takings.web.guard import IDENTITY, Identity, guard, read_for, require_declared
+from takings.web.pages import connections, errors, help, home, people, profile, rows, sign_in, tables, wizard
 from takings.web.security import SecurityHeaders, cookie, visit_cookie
 
-PAGES: Final[tuple[str, ...]] = (
-    "home",
-    "tables",
-    "connections",
-    "sign_in",
-    "wizard",
-    "people",
-    "profile",
-    "help",
-)
+PAGES: Final = (home, rows, tables, connections, sign_in, wizard, people, profile, help)
 """The modules of ``web/pages`` that have routes. A new page adds a word."""
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -52,7 +41,10 @@ def create(app: App) -> Litestar:
     """
     built.assets()
     web = Litestar(
-        route_handlers=[*built.routes, *_routes()],
+        # All in one router: Litestar 2.25 wraps a threaded handler twice when a second one joins its path later.
+        route_handlers=[
+            Router(path="/", route_handlers=[*built.routes, *(route for page in PAGES for route in page.routes)])
+        ],
         guards=[guard],
         dependencies={
             "app": Provide(_app, sync_to_thread=False),
@@ -88,15 +80,6 @@ def environment() -> jinja2.Environment:
     return env
 
 
-def _routes() -> Sequence[Any]:
-    found: list[Any] = []
-    for name in PAGES:
-        if not (Path(__file__).parent / "pages" / f"{name}.py").exists():
-            continue
-        found.extend(importlib.import_module(f"takings.web.pages.{name}").routes)
-    return found
-
-
 class _SetVisit:
     """Gives a browser that nobody has signed in with the cookie that its forms are bound to."""
 
@@ -106,8 +89,11 @@ class _SetVisit:
     async def __call__(self, message: Message, scope: Scope) -> None:
         if message["type"] != "http.response.start":
             return
-        identity = scope.get("takings.identity")
-        if isinstance(identity, Identity) and identity.new_visit and scope.get("method") == "GET":
+        identity = scope["state"].get(IDENTITY)
+        drawn = any(
+            name.lower() == b"content-type" and value.startswith(b"text/html") for name, value in message["headers"]
+        )
+        if isinstance(identity, Identity) and identity.new_visit and drawn:
             header = cookie(self._settings, visit_cookie(self._settings), identity.secret).to_header(header="")
             message["headers"] = [*message["headers"], (b"set-cookie", header.encode())]
 
@@ -117,13 +103,10 @@ def _app(request: Request[Any, Any, Any]) -> SkipValidation[App]:
     return app
 
 
-async def _reader(request: Request[Any, Any, Any], app: NamedDependency[SkipValidation[App]]) -> SkipValidation[Reader]:
+async def _reader(request: Request[Any, Any, Any], app: FromApp) -> SkipValidation[Reader]:
     return await to_thread.run_sync(read_for, app, request)
 
 
 async def _form(request: Request[Any, Any, Any]) -> Form:
     sent = await request.form()
     return {name: value for name, value in sent.items() if isinstance(value, str)}
-
-
-__all__ = ["Response", "create", "environment"]

@@ -15,13 +15,14 @@ A key with ``one`` and ``other`` for each language is chosen by the field ``n``:
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -36,6 +37,7 @@ LOCALES: Final = ("en", "fr")
 Sentence = str | Mapping[str, str]
 
 _NO_THIN_SPACE = {0x202F: 0x00A0}
+_FRENCH_SPACE = re.compile(r" (?=[:;!?»])|(?<=«) ")
 
 
 @cache
@@ -51,7 +53,7 @@ def sentences() -> dict[str, dict[str, Sentence]]:
         if any(locale in node for locale in LOCALES):
             if prefix in found:
                 raise ValueError(f"{file} defines {prefix}, which another file has already.")
-            found[prefix] = {locale: node[locale] for locale in LOCALES if locale in node}  # type: ignore[misc]
+            found[prefix] = {locale: _typeset(node[locale], locale) for locale in LOCALES if locale in node}
             return
         for name, below in node.items():
             if isinstance(below, Mapping):
@@ -60,6 +62,13 @@ def sentences() -> dict[str, dict[str, Sentence]]:
     for path in sorted(Path(__file__).parent.glob("*.toml")):
         walk("", tomllib.loads(path.read_text("utf-8")), path.name)
     return found
+
+
+def _typeset(sentence: Any, locale: str) -> Sentence:
+    """Make the spaces that French has before : ; ! ? and inside « » no-break ones, so that no file need hold them."""
+    if isinstance(sentence, Mapping):
+        return {form: str(_typeset(text, locale)) for form, text in sentence.items()}
+    return _FRENCH_SPACE.sub("\u00a0", str(sentence)) if locale == "fr" else str(sentence)
 
 
 class Words:

@@ -1,12 +1,12 @@
 -- Attempts: one line a charge, in the currency of the payment.
 -- Unit: attempts (`amount` in minor units beside). Date: the charge's `created`.
--- authorised = the issuer said yes (captured or not). declined = the issuer said no. blocked = stopped before it was
--- sent to the issuer, by Radar or as invalid. Authorisation rate = authorised / (authorised + declined).
+-- authorized = the issuer said yes (captured or not). declined = the issuer said no. blocked = stopped before it was
+-- sent to the issuer, by Radar or as invalid. Authorization rate = authorized / (authorized + declined).
 SELECT
   c.id AS id,
   'charge' AS object,
   CASE
-    WHEN c.status = 'succeeded' THEN 'authorised'
+    WHEN c.status = 'succeeded' THEN 'authorized'
     WHEN c.status = 'pending' THEN 'pending'
     WHEN json_extract_string(c.outcome, '$.type') = 'issuer_declined' THEN 'declined'
     WHEN json_extract_string(c.outcome, '$.type') IN ('blocked', 'invalid') THEN 'blocked'

@@ -1,6 +1,6 @@
 -- Payments: one line a PaymentIntent, however many attempts it took, in the currency of the payment.
 -- Unit: payments (`amount` in minor units beside). Date: the PaymentIntent's `created`.
--- failed = an attempt was made and refused, and none has succeeded. Never failures: authorised but not captured, waiting
+-- failed = an attempt was made and refused, and none has succeeded. Never failures: authorized but not captured, waiting
 -- for the customer or the bank, or given up before any attempt.
 SELECT
   p.id AS id,

@@ -79,6 +79,11 @@ def listed(data: list[Object], total: int, url: str) -> Object:
     return {"object": "list", "data": data, "has_more": total > len(data), "total_count": total, "url": url}
 
 
+def partner_account(company: Company) -> str:
+    """Return the id of the partner roaster's account that shared orders are paid on to."""
+    return "acct_1" + company.tables["transfers"].codec.one(company.dice.seed + 77)[4:19]
+
+
 def optional(value: int) -> int | None:
     """Return None for 0, which in columns means "never"."""
     return value or None
@@ -137,7 +142,9 @@ def people(company: Company, keys: I64, countries: list[int], business: list[int
 def payers(company: Company, customers: I64, methods: I64, currencies: I64) -> list[Person]:
     """Return who pays: the customer, or where there is none (-1) a guest known by the payment method alone."""
     table = company.tables["customers"]
-    home = np.array([next((i for i, c in enumerate(company.countries) if c.currency == code), 0) for code in company.currencies])
+    home = np.array(
+        [next((i for i, c in enumerate(company.countries) if c.currency == code), 0) for code in company.currencies]
+    )
     at = np.maximum(customers, 0)
     known = customers >= 0
     countries = np.where(known, table["country"][at], home[currencies])
@@ -159,16 +166,11 @@ class Card(NamedTuple):
 
 _BRANDS = ("visa", "visa", "visa", "mastercard", "mastercard", "amex")
 _FUNDING = ("credit", "debit", "debit", "prepaid")
-_HEX = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def letters(bits: int, width: int) -> str:
-    """Return so many letters and digits made of random bits (at most 10 that differ)."""
-    out = []
-    for _ in range(width):
-        out.append(_HEX[bits % 62])
-        bits //= 62
-    return "".join(out)
+def token(bits: int) -> str:
+    """Return ten letters and digits made of random bits."""
+    return f"{bits & 0xFFFFFFFFFF:010x}"
 
 
 def cards(company: Company, methods: I64) -> list[Card]:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from takings.simulator.company import Company
-from takings.simulator.dice import I64
+from takings.simulator.dice import DAY_S, I64
 from takings.simulator.market import ADDONS, GOODS, OFFERS, TIERS, price_in
-from takings.simulator.objects.base import Object, Rows, letters
-from takings.simulator.tables import base62
+from takings.simulator.objects.base import Object, Rows, token
+from takings.simulator.tables import Ids
 
 _INTERVALS = ("month", "year")
 
@@ -159,17 +159,16 @@ def coupons(company: Company, rows: I64) -> list[Object]:
     return out
 
 
-def discount(
-    company: Company, sub: int, coupon: str, customer: str | None, subscription: str, start: int, months: int | None
-) -> Object:
+def discount(company: Company, sub: int, coupon: str, customer: str, subscription: str, start: int) -> Object:
     """Return the discount that a subscription's coupon is."""
+    offer = OFFERS[int(company.tables["coupons"]["offer"][company.tables["subscriptions"]["coupon"][sub]])]
     return {
         "id": discount_id(company, sub),
         "object": "discount",
         "checkout_session": None,
         "customer": customer,
         "customer_account": None,
-        "end": start + months * 30 * 86_400 if months else None,
+        "end": start + offer.months * 30 * DAY_S if offer.months else None,
         "invoice": None,
         "invoice_item": None,
         "promotion_code": None,
@@ -180,9 +179,20 @@ def discount(
     }
 
 
+def _discount_ids(company: Company) -> Ids:
+    return Ids(company.dice.seed * 2 + company.livemode, "discounts", "di_", 24, "1")
+
+
 def discount_id(company: Company, sub: int) -> str:
     """Return the id of a subscription's discount, which is in no list."""
-    return "di_1" + base62(sub * 0x9E3779B1 + company.dice.seed, 11) + company.tables["invoices"].codec.tail
+    return _discount_ids(company).one(sub)
+
+
+def discounted(company: Company, id: str) -> int | None:
+    """Return the row of the subscription whose discount has this id, or None."""
+    row = _discount_ids(company).decode(id)
+    subs = company.tables["subscriptions"]
+    return row if row is not None and row < len(subs) and subs["coupon"][row] >= 0 else None
 
 
 def promotion_codes(company: Company, rows: I64) -> list[Object]:
@@ -197,7 +207,7 @@ def promotion_codes(company: Company, rows: I64) -> list[Object]:
             "id": id,
             "object": "promotion_code",
             "active": bool(active),
-            "code": letters(bits, 8).upper(),
+            "code": token(bits)[2:].upper(),
             "created": created,
             "customer": customer,
             "customer_account": None,

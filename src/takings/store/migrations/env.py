@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from alembic import context
 
-from takings.store import schema
+from takings.store import migrate, schema
 
 
 def _render(kind: str, item: Any, _autogen: object) -> str | Literal[False]:
@@ -21,7 +21,7 @@ context.configure(
     render_as_batch=True,
     transactional_ddl=True,
     compare_type=True,
-    compare_server_default=True,
+    compare_server_default=migrate.default_differs,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -7,20 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from litestar import Response, get, post
-from litestar.di import NamedDependency
-from litestar.params import SkipValidation
+from litestar.params import FromPath
 
 from takings.connections import Connection, Removal, Standing, progress, standings, worker_is_there
 from takings.errors import Invalid, TakingsError
-from takings.web.context import App, Flash, Form, Reader, go, show
+from takings.web.context import App, Flash, FromApp, FromForm, FromReader, Reader, go, show
 from takings.web.pages import connections_live, connections_new
 from takings.web.pages.connections_live import LivePart
 from takings.web.pages.connections_parts import ADMIN, HOME, TONES, connections_of, size
 from takings.words import Words
-
-AppHere = NamedDependency[SkipValidation[App]]
-ReaderHere = NamedDependency[SkipValidation[Reader]]
-FormHere = NamedDependency[SkipValidation[Form]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +94,7 @@ class DisconnectPage:
 
 
 @get(HOME, opt=ADMIN, sync_to_thread=True)
-def overview(app: AppHere, reader: ReaderHere) -> Response[Any]:
+def overview(app: FromApp, reader: FromReader) -> Response[Any]:
     """Draw the *Data Sources* table."""
     page = ConnectionsPage(
         sources=tuple(source_row(one, reader) for one in standings(app.store)),
@@ -109,7 +104,7 @@ def overview(app: AppHere, reader: ReaderHere) -> Response[Any]:
 
 
 @get(f"{HOME}/{{connection_id:str}}", opt=ADMIN, sync_to_thread=True)
-def detail(app: AppHere, reader: ReaderHere, connection_id: str) -> Response[Any]:
+def detail(app: FromApp, reader: FromReader, connection_id: FromPath[str]) -> Response[Any]:
     """Draw one connection."""
     service = connections_of(app)
     connection = service.get(connection_id)
@@ -131,28 +126,28 @@ def detail(app: AppHere, reader: ReaderHere, connection_id: str) -> Response[Any
 
 
 @post(f"{HOME}/{{connection_id:str}}/pause", opt=ADMIN, sync_to_thread=True)
-def pause(app: AppHere, reader: ReaderHere, connection_id: str) -> Response[Any]:
+def pause(app: FromApp, reader: FromReader, connection_id: FromPath[str]) -> Response[Any]:
     """Pause it."""
     connection = connections_of(app).pause(reader.signed_in, connection_id)
     return _back(connection, "connections.paused_done")
 
 
 @post(f"{HOME}/{{connection_id:str}}/resume", opt=ADMIN, sync_to_thread=True)
-def resume(app: AppHere, reader: ReaderHere, connection_id: str) -> Response[Any]:
+def resume(app: FromApp, reader: FromReader, connection_id: FromPath[str]) -> Response[Any]:
     """Go on."""
     connection = connections_of(app).resume(reader.signed_in, connection_id)
     return _back(connection, "connections.resumed_done")
 
 
 @post(f"{HOME}/{{connection_id:str}}/sync", opt=ADMIN, sync_to_thread=True)
-def sync_now(app: AppHere, reader: ReaderHere, connection_id: str) -> Response[Any]:
+def sync_now(app: FromApp, reader: FromReader, connection_id: FromPath[str]) -> Response[Any]:
     """Look at once."""
     connection = connections_of(app).sync_now(reader.signed_in, connection_id)
     return _back(connection, "connections.sync_wanted_done")
 
 
 @post(f"{HOME}/{{connection_id:str}}/rename", opt=ADMIN, sync_to_thread=True)
-def rename(app: AppHere, reader: ReaderHere, form: FormHere, connection_id: str) -> Response[Any]:
+def rename(app: FromApp, reader: FromReader, form: FromForm, connection_id: FromPath[str]) -> Response[Any]:
     """Call it something else."""
     try:
         connection = connections_of(app).rename(reader.signed_in, connection_id, form.get("name", ""))
@@ -164,13 +159,13 @@ def rename(app: AppHere, reader: ReaderHere, form: FormHere, connection_id: str)
 
 
 @get(f"{HOME}/{{connection_id:str}}/disconnect", opt=ADMIN, sync_to_thread=True)
-def preview(app: AppHere, reader: ReaderHere, connection_id: str) -> Response[Any]:
+def preview(app: FromApp, reader: FromReader, connection_id: FromPath[str]) -> Response[Any]:
     """Show what disconnecting does, before it is done."""
     return show(reader, "connections_disconnect", _disconnect_page(app, reader, connection_id, None))
 
 
 @post(f"{HOME}/{{connection_id:str}}/disconnect", opt=ADMIN, sync_to_thread=True)
-def disconnect(app: AppHere, reader: ReaderHere, form: FormHere, connection_id: str) -> Response[Any]:
+def disconnect(app: FromApp, reader: FromReader, form: FromForm, connection_id: FromPath[str]) -> Response[Any]:
     """Disconnect, keeping or deleting the data."""
     service = connections_of(app)
     connection = service.get(connection_id)

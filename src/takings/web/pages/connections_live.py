@@ -9,13 +9,12 @@ from typing import Any, Final
 
 from anyio import to_thread
 from litestar import Request, get
-from litestar.di import NamedDependency
-from litestar.params import SkipValidation
+from litestar.params import FromPath
 from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 
 from takings.connections import Connection, ListProgress, Progress, progress
-from takings.web.context import App, Reader
+from takings.web.context import FromApp, FromReader, Reader
 from takings.web.pages.connections_parts import ADMIN, HOME, connections_of, duration, rounded
 
 LOOK_EVERY_S: Final = 1.0
@@ -77,10 +76,10 @@ class LivePart:
 
 @get(f"{HOME}/{{connection_id:str}}/progress", opt={**ADMIN, "uncompressed": True})
 async def stream(
-    app: NamedDependency[SkipValidation[App]],
-    reader: NamedDependency[SkipValidation[Reader]],
+    app: FromApp,
+    reader: FromReader,
     request: Request[Any, Any, Any],
-    connection_id: str,
+    connection_id: FromPath[str],
 ) -> ServerSentEvent:
     """Send the progress whenever it changes, for a while; it lives in the store, so any process can send it."""
     await to_thread.run_sync(connections_of(app).get, connection_id)
@@ -111,13 +110,14 @@ async def stream(
 def live_part(found: Progress, connection: Connection, reader: Reader) -> LivePart:
     """Say in the reader's words how far a connection is."""
     words, run = reader.words, found.run
+    running = found.is_running and connection.state == "active"
     waiting = (
         connection.state == "active" and not found.is_running and (run is None or connection.sync_wanted_at is not None)
     )
     left = None
     if run is None or waiting:
         summary = words("connections.progress_waiting") if waiting else ""
-    elif found.is_running:
+    elif running:
         rate = words.number(round(run.rate)) if run.rate is not None else words("connections.none")
         summary = words("connections.progress_running", rows=run.rows, rate=rate, requests=run.requests)
         if found.left is not None:
@@ -128,7 +128,7 @@ def live_part(found: Progress, connection: Connection, reader: Reader) -> LivePa
     ended_badly = run is not None and not found.is_running and run.reason is not None
     return LivePart(
         stream=f"{HOME}/{connection.id}/progress",
-        running=found.is_running,
+        running=running,
         waiting=waiting,
         share=found.share,
         summary=summary,

@@ -7,8 +7,7 @@ from datetime import date, datetime, time
 from typing import Any, Final
 
 from litestar import Request, Response, get, post
-from litestar.di import NamedDependency
-from litestar.params import SkipValidation
+from litestar.params import FromPath
 
 from takings.clock import require_aware
 from takings.connections import (
@@ -23,7 +22,7 @@ from takings.connections import (
     read_key,
 )
 from takings.errors import Invalid, NotFound, TakingsError
-from takings.web.context import App, Flash, Form, Reader, go, show
+from takings.web.context import App, Flash, Form, FromApp, FromForm, FromReader, Reader, go, show
 from takings.web.pages.connections_parts import (
     ADMIN,
     HOME,
@@ -38,10 +37,6 @@ from takings.web.pages.connections_parts import (
     rounded,
     wanted_permissions,
 )
-
-AppHere = NamedDependency[SkipValidation[App]]
-ReaderHere = NamedDependency[SkipValidation[Reader]]
-FormHere = NamedDependency[SkipValidation[Form]]
 
 CALLBACK: Final = f"{HOME}/stripe/callback"
 _CHOICES: Final = ("all", "24", "12", "date")
@@ -140,13 +135,13 @@ class PendingPage:
 
 
 @get(f"{HOME}/new", opt=ADMIN, sync_to_thread=True)
-def sources(app: AppHere, reader: ReaderHere) -> Response[Any]:
+def sources(app: FromApp, reader: FromReader) -> Response[Any]:
     """Draw the page of sources."""
     return show(reader, "connections_sources", SourcesPage(sample=connections_of(app).offers_sample, problem=None))
 
 
 @post(f"{HOME}/new/sample", opt=ADMIN, sync_to_thread=True)
-def add_sample(app: AppHere, reader: ReaderHere) -> Response[Any]:
+def add_sample(app: FromApp, reader: FromReader) -> Response[Any]:
     """Take sample data as the source."""
     service = connections_of(app)
     try:
@@ -157,13 +152,13 @@ def add_sample(app: AppHere, reader: ReaderHere) -> Response[Any]:
 
 
 @get(f"{HOME}/new/stripe", opt=ADMIN, sync_to_thread=True)
-def authorization(app: AppHere, reader: ReaderHere) -> Response[Any]:
+def authorization(app: FromApp, reader: FromReader) -> Response[Any]:
     """Draw the *Stripe authorization* page."""
     return show(reader, "connections_authorization", _authorization_page(app))
 
 
 @post(f"{HOME}/new/stripe", opt=ADMIN, sync_to_thread=True)
-def authorize(app: AppHere, reader: ReaderHere, form: FormHere, request: Request[Any, Any, Any]) -> Response[Any]:
+def authorize(app: FromApp, reader: FromReader, form: FromForm, request: Request[Any, Any, Any]) -> Response[Any]:
     """Take a key, or send the person to Stripe."""
     service = connections_of(app)
     try:
@@ -178,7 +173,7 @@ def authorize(app: AppHere, reader: ReaderHere, form: FormHere, request: Request
 
 
 @get(f"{HOME}/{{connection_id:str}}/reauthenticate", opt=ADMIN, sync_to_thread=True)
-def reauthorization(app: AppHere, reader: ReaderHere, connection_id: str) -> Response[Any]:
+def reauthorization(app: FromApp, reader: FromReader, connection_id: FromPath[str]) -> Response[Any]:
     """Draw the same page for a connection that exists."""
     connection = connections_of(app).get(connection_id)
     return show(reader, "connections_authorization", _authorization_page(app, connection))
@@ -186,7 +181,7 @@ def reauthorization(app: AppHere, reader: ReaderHere, connection_id: str) -> Res
 
 @post(f"{HOME}/{{connection_id:str}}/reauthenticate", opt=ADMIN, sync_to_thread=True)
 def reauthorize(
-    app: AppHere, reader: ReaderHere, form: FormHere, request: Request[Any, Any, Any], connection_id: str
+    app: FromApp, reader: FromReader, form: FromForm, request: Request[Any, Any, Any], connection_id: FromPath[str]
 ) -> Response[Any]:
     """Take new credentials for it."""
     service = connections_of(app)
@@ -206,7 +201,7 @@ def reauthorize(
 
 
 @get(CALLBACK, opt=ADMIN, sync_to_thread=True)
-def callback(app: AppHere, reader: ReaderHere, request: Request[Any, Any, Any]) -> Response[Any]:
+def callback(app: FromApp, reader: FromReader, request: Request[Any, Any, Any]) -> Response[Any]:
     """Take the person back from Stripe's consent page."""
     service = connections_of(app)
     query = request.query_params
@@ -226,7 +221,7 @@ def callback(app: AppHere, reader: ReaderHere, request: Request[Any, Any, Any]) 
 
 
 @get(f"{HOME}/pending/{{pending_id:str}}", opt=ADMIN, sync_to_thread=True)
-def pending(app: AppHere, reader: ReaderHere, pending_id: str) -> Response[Any]:
+def pending(app: FromApp, reader: FromReader, pending_id: FromPath[str]) -> Response[Any]:
     """Draw what the credentials open; while Stripe is being asked, a page that says so and asks."""
     found = connections_of(app).pending(reader.signed_in, pending_id)
     if found.probe is None:
@@ -235,7 +230,7 @@ def pending(app: AppHere, reader: ReaderHere, pending_id: str) -> Response[Any]:
 
 
 @get(f"{HOME}/pending/{{pending_id:str}}/probe", opt=ADMIN, sync_to_thread=True)
-def look(app: AppHere, reader: ReaderHere, request: Request[Any, Any, Any], pending_id: str) -> Response[Any]:
+def look(app: FromApp, reader: FromReader, request: Request[Any, Any, Any], pending_id: FromPath[str]) -> Response[Any]:
     """Ask Stripe what the credentials open, and answer with that part of the page (or the page, without scripts)."""
     service = connections_of(app)
     template = "connections_pending_part" if request.headers.get("hx-request") == "true" else "connections_pending"
@@ -254,7 +249,7 @@ def look(app: AppHere, reader: ReaderHere, request: Request[Any, Any, Any], pend
 
 
 @post(f"{HOME}/pending/{{pending_id:str}}", opt=ADMIN, sync_to_thread=True)
-def confirm(app: AppHere, reader: ReaderHere, form: FormHere, pending_id: str) -> Response[Any]:
+def confirm(app: FromApp, reader: FromReader, form: FromForm, pending_id: FromPath[str]) -> Response[Any]:
     """Say yes."""
     service = connections_of(app)
     found = service.pending(reader.signed_in, pending_id)
@@ -276,7 +271,7 @@ def confirm(app: AppHere, reader: ReaderHere, form: FormHere, pending_id: str) -
 
 
 @post(f"{HOME}/pending/{{pending_id:str}}/cancel", opt=ADMIN, sync_to_thread=True)
-def cancel(app: AppHere, reader: ReaderHere, pending_id: str) -> Response[Any]:
+def cancel(app: FromApp, reader: FromReader, pending_id: FromPath[str]) -> Response[Any]:
     """Say no: the credentials are thrown away."""
     connections_of(app).drop_pending(reader.signed_in, pending_id)
     return go(HOME, Flash("info", "connections.canceled"))

@@ -50,10 +50,10 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     status, told = _told(error)
     if status >= 500:
         _log.error(
-            "web.failed", error_id=error_id, path=request.url.path, code=told.code, exc_info=_traced(error, status)
+            "web.failed", error_id=error_id, path=_shown(request), code=told.code, exc_info=_traced(error, status)
         )
     else:
-        _log.info("web.refused", error_id=error_id, path=request.url.path, code=told.code, status=status)
+        _log.info("web.refused", error_id=error_id, path=_shown(request), code=told.code, status=status)
     try:
         reader = read_for(request.app.state.takings, request)
     except TakingsError:
@@ -77,6 +77,12 @@ def _told(error: Exception) -> tuple[int, TakingsError]:
         code, sentence = _KNOWN.get(error.status_code, _KNOWN[400])
         return error.status_code, Unavailable(code, sentence)
     return 500, Unexpected("web.unexpected", "Something went wrong here. It is written down; nothing was lost.")
+
+
+def _shown(request: Request[Any, Any, Any]) -> str:
+    """Return a request's path for the log; of an invitation without its token."""
+    path = request.url.path
+    return "/invitation/…" if path.startswith("/invitation/") else path
 
 
 def _traced(error: Exception, status: int) -> Exception | None:

@@ -6,13 +6,23 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from litestar import Request, Response, get, post
-from litestar.di import NamedDependency
+from litestar.datastructures import Cookie
 from litestar.middleware.rate_limit import RateLimitConfig
-from litestar.params import SkipValidation
 
-from takings.accounts import THEMES
+from takings.accounts import THEMES, Person
 from takings.errors import Invalid, NotAllowed
-from takings.web.context import LOCALE_COOKIE, THEME_COOKIE, App, Form, Reader, Who, go, local_path, show
+from takings.web.context import (
+    LOCALE_COOKIE,
+    THEME_COOKIE,
+    App,
+    FromApp,
+    FromForm,
+    FromReader,
+    Who,
+    go,
+    local_path,
+    show,
+)
 from takings.web.security import cookie, session_cookie
 from takings.words import LOCALES
 
@@ -26,6 +36,19 @@ def _address_of(request: Request[Any, Any, Any]) -> str:
 
 throttle = RateLimitConfig(rate_limit=("minute", 20), identifier_for_request=_address_of, set_rate_limit_headers=False)
 """Twenty tries a minute from one address, over all pages that check a password; each account has its own lock too."""
+
+
+def opened(app: App, request: Request[Any, Any, Any], person: Person, instead_of: str | None) -> Cookie:
+    """Open a session and return the cookie that carries its new token.
+
+    Args:
+        app: The program.
+        request: Names the browser.
+        person: Who signed in.
+        instead_of: The token of a session to close with it; None: there was none.
+    """
+    token = app.sessions.open(person, request.headers.get("user-agent", ""), instead_of=instead_of)
+    return cookie(app.settings, session_cookie(app.settings), token, max_age_s=_SESSION_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +67,7 @@ class SignInPage:
 
 
 @get("/sign-in", opt={"who": Who.PUBLIC}, sync_to_thread=False)
-def ask(request: Request[Any, Any, Any], reader: NamedDependency[SkipValidation[Reader]]) -> Response[Any]:
+def ask(request: Request[Any, Any, Any], reader: FromReader) -> Response[Any]:
     """Show the form; whoever is signed in already goes on."""
     following = local_path(request.query_params.get("next"))
     if reader.person is not None:
@@ -55,9 +78,9 @@ def ask(request: Request[Any, Any, Any], reader: NamedDependency[SkipValidation[
 @post("/sign-in", opt={"who": Who.PUBLIC}, sync_to_thread=True, middleware=[throttle.middleware], status_code=200)
 def enter(
     request: Request[Any, Any, Any],
-    app: NamedDependency[SkipValidation[App]],
-    reader: NamedDependency[SkipValidation[Reader]],
-    form: NamedDependency[Form],
+    app: FromApp,
+    reader: FromReader,
+    form: FromForm,
 ) -> Response[Any]:
     """Check address and password and open a new session."""
     following, email = local_path(form.get("next")), form.get("email", "")
@@ -66,14 +89,11 @@ def enter(
     except (Invalid, NotAllowed) as error:
         page = SignInPage(next=following, email=email, error=reader.words.error(error))
         return show(reader, "sign_in", page, status=error.http_status)
-    token = app.sessions.open(person, request.headers.get("user-agent", ""), instead_of=reader.token)
-    return go(following, cookies=(cookie(app.settings, session_cookie(app.settings), token, max_age_s=_SESSION_S),))
+    return go(following, cookies=(opened(app, request, person, reader.token),))
 
 
 @post("/sign-out", opt={"who": Who.PUBLIC}, sync_to_thread=True, status_code=200)
-def leave(
-    app: NamedDependency[SkipValidation[App]], reader: NamedDependency[SkipValidation[Reader]]
-) -> Response[Any]:
+def leave(app: FromApp, reader: FromReader) -> Response[Any]:
     """Close the session."""
     if reader.token is not None:
         app.sessions.close(reader.token)
@@ -82,9 +102,9 @@ def leave(
 
 @post("/preferences", opt={"who": Who.PUBLIC}, sync_to_thread=True, status_code=200)
 def prefer(
-    app: NamedDependency[SkipValidation[App]],
-    reader: NamedDependency[SkipValidation[Reader]],
-    form: NamedDependency[Form],
+    app: FromApp,
+    reader: FromReader,
+    form: FromForm,
 ) -> Response[Any]:
     """Change language or theme: a person's own, or this browser's while nobody is signed in."""
     locale, theme = form.get("locale"), form.get("theme")
@@ -99,7 +119,7 @@ def prefer(
 
 
 @get("/healthz", opt={"who": Who.PUBLIC}, sync_to_thread=True)
-def alive(app: NamedDependency[SkipValidation[App]]) -> Response[dict[str, str]]:
+def alive(app: FromApp) -> Response[dict[str, str]]:
     """Say that the server lives and reaches its database."""
     app.people.is_set_up()
     with app.store.read():

@@ -4,6 +4,7 @@ import "htmx.org/dist/ext/hx-sse.js";
 import "./styles/main.css";
 import "./icon.svg?url";
 import { defineCopy } from "./islands/copy";
+import { fillFromFragment } from "./islands/fragment";
 import { guessZone } from "./islands/zone";
 import { watchMenus } from "./islands/menus";
 
@@ -13,6 +14,7 @@ watchMenus();
 function enliven(root: ParentNode): void {
   if (root.querySelector("takings-chart")) void import("./islands/chart");
   root.querySelectorAll<HTMLSelectElement>("select[data-guess-zone]").forEach(guessZone);
+  root.querySelectorAll<HTMLInputElement>("input[data-from-fragment]").forEach(fillFromFragment);
 }
 
 document.addEventListener("change", (event) => {

@@ -115,6 +115,8 @@ class TakingsChart extends HTMLElement {
     if (this.chart.series.length > 1) this.append(this.legend(this.chart));
     this.canvas = document.createElement("div");
     this.canvas.className = "chart-canvas";
+    this.canvas.setAttribute("role", "img");
+    this.canvas.setAttribute("aria-label", this.getAttribute("aria-label") ?? "");
     this.append(this.canvas, this.probe);
     this.drawing = init(this.canvas, null, { renderer: "canvas" });
     this.drawing.getZr().on("click", (event) => this.follow(event.offsetX, event.offsetY));
@@ -246,7 +248,7 @@ class TakingsChart extends HTMLElement {
             id: String(index),
             name: series.name,
             data: series.values.map((value) => formats.drawn(value)),
-            ...(series.stack ? { stack: series.stack, stackStrategy: "all" as const } : {}),
+            ...(series.stack ? { stack: series.stack, stackStrategy: "samesign" as const } : {}),
             emphasis: { disabled: true },
             cursor: "inherit",
           };

@@ -1,0 +1,200 @@
+"""The tables: every one with its rows and freshness, then one with its columns explained, its newest rows, and its file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from litestar import Response, get
+from litestar.params import FromPath
+
+from takings.accounts import Action
+from takings.connections import Reach
+from takings.reports import Tables, TableSummary
+from takings.web.context import App, FromApp, FromReader, Reader, show
+from takings.web.pages.connections_reach import reach
+from takings.web.pages.home import Badge, Exports
+from takings.web.pages.rows import send
+from takings.words import Words
+
+_SEE: Final = {"who": Action.SEE_TABLES}
+_CELL: Final = 120
+_TONES: Final[dict[str, Badge]] = {
+    "running": "busy",
+    "partial": "warn",
+    "waiting": "quiet",
+    "complete": "good",
+    "forbidden": "warn",
+    "unavailable": "quiet",
+    "none": "quiet",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRow:
+    """One table in the list.
+
+    Attributes:
+        rows: Rows of all connections together; ``None``: not counted yet.
+        complete_as_of: Everything Stripe held at this moment is here; ``None``: not yet.
+        reason: Why it is not complete, in the reader's language.
+    """
+
+    name: str
+    object: str
+    href: str
+    rows: int | None
+    rows_text: str
+    columns: int
+    state: str
+    state_text: str
+    tone: Badge
+    complete_as_of: datetime | None
+    fresh_text: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablesPage:
+    """Every table: those with rows first, the others below."""
+
+    filled: tuple[TableRow, ...]
+    filled_title: str
+    empty: tuple[TableRow, ...]
+    empty_title: str
+    reaches: tuple[Reach, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnRow:
+    """One column of a table.
+
+    Attributes:
+        description: What it means; ``ours`` tells our columns, described in the reader's language, from Stripe's.
+    """
+
+    name: str
+    type: str
+    kind: str
+    description: str
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePage:
+    """One table.
+
+    Attributes:
+        shown: The columns of the preview: those that hold something in it.
+        preview: The newest rows, each value as text, cut to what a cell can show.
+        hidden: Says how many columns are empty in all of them; empty where none is.
+    """
+
+    table: TableRow
+    lead: str
+    columns: tuple[ColumnRow, ...]
+    shown: tuple[str, ...]
+    preview: tuple[tuple[str, ...], ...]
+    preview_lead: str
+    hidden: str
+    exports: Exports
+
+
+@get("/tables", opt=_SEE, sync_to_thread=True)
+def tables(app: FromApp, reader: FromReader) -> Response[Any]:
+    """Show every table."""
+    found = [_row(reader.words, reader.now, table) for table in _tables(app).all()]
+    filled = tuple(row for row in found if row.rows or row.state in ("running", "partial", "forbidden"))
+    others = tuple(row for row in found if row not in filled)
+    page = TablesPage(
+        filled=filled,
+        filled_title=reader.words("reports.tables_filled", n=len(filled)),
+        empty=others,
+        empty_title=reader.words("reports.tables_empty", n=len(others)),
+        reaches=reach(app, reader.person),
+    )
+    return show(reader, "tables", page)
+
+
+@get("/tables/{name:str}", opt=_SEE, sync_to_thread=True)
+def table(app: FromApp, reader: FromReader, name: FromPath[str]) -> Response[Any]:
+    """Show one table."""
+    return show(reader, "table", table_page(app, reader, name))
+
+
+@get("/tables/{name:str}/export/{kind:str}", opt=_SEE, sync_to_thread=True)
+def export_table(app: FromApp, reader: FromReader, name: FromPath[str], kind: FromPath[str]) -> Response[Any]:
+    """Send a whole table as a file. Moments are in the company's zone."""
+    return send(_tables(app).sheet(name, reader.zone), kind)
+
+
+def table_page(app: App, reader: Reader, name: str) -> TablePage:
+    """Put the page of a table together.
+
+    Raises:
+        NotFound: There is no such table.
+    """
+    words, shelf = reader.words, _tables(app)
+    summary = shelf.summary(name)
+    preview = shelf.preview(name)
+    columns = shelf.columns(name)
+    filled = [at for at in range(len(columns)) if any(row[at] is not None for row in preview)]
+    return TablePage(
+        table=_row(words, reader.now, summary),
+        lead=words("reports.table_lead", object=summary.object),
+        columns=tuple(
+            ColumnRow(
+                name=column.name,
+                type=column.type,
+                kind=column.kind,
+                description=words(f"reports.column.{column.name}") if column.kind == "own" else column.description,
+                ours=column.kind == "own",
+            )
+            for column in columns
+        ),
+        shown=tuple(columns[at].name for at in filled),
+        preview=tuple(tuple(_text(row[at]) for at in filled) for row in preview),
+        preview_lead=words("reports.table_preview_lead", n=len(preview)),
+        hidden=words("reports.table_hidden", n=len(columns) - len(filled)) if len(filled) < len(columns) else "",
+        exports=Exports(name, f"/tables/{name}/export/csv", f"/tables/{name}/export/excel"),
+    )
+
+
+def _tables(app: App) -> Tables:
+    return Tables(app.warehouse, app.catalog, app.store)
+
+
+def _row(words: Words, now: datetime, table: TableSummary) -> TableRow:
+    complete = table.complete_as_of
+    return TableRow(
+        name=table.name,
+        object=table.object,
+        href=f"/tables/{table.name}",
+        rows=table.rows,
+        rows_text="–" if table.rows is None else words.number(table.rows),
+        columns=table.columns,
+        state=table.state,
+        state_text=words(f"reports.table_state.{table.state}"),
+        tone=_TONES[table.state],
+        complete_as_of=complete,
+        fresh_text=f"{words.moment(complete)} · {words.ago(complete, now)}" if complete else "",
+        reason=words.reason(table.reason_code, table.reason) if table.reason else None,
+    )
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    text = str(value)
+    return text if len(text) <= _CELL else text[:_CELL] + "…"
+
+
+routes = [tables, table, export_table]
