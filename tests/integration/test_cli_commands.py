@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -67,10 +71,38 @@ def run(
         signal.signal(number, handler)
 
 
+@pytest.fixture(scope="module")
+def templates(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two data folders to copy from: one with a connection, and one in which it is synchronised, too."""
+    folder = tmp_path_factory.mktemp("templates")
+    homes = {"connected": folder / "connected", "synced": folder / "synced"}
+
+    def takings(*arguments: str, home: Path, stdin: str = "") -> None:
+        subprocess.run(
+            [sys.executable, "-m", "takings", *arguments, "--home", str(home)],
+            env={**os.environ, **simulator.environ()},
+            input=stdin,
+            text=True,
+            check=True,
+        )
+
+    takings("connect", "--api-key", "-", "--name", "Shop", home=homes["connected"], stdin=simulator.live_key)
+    shutil.copytree(homes["connected"], homes["synced"])
+    takings("sync", "--once", home=homes["synced"])
+    return homes
+
+
 @pytest.fixture
-def connected(run: Run, simulator: Simulator) -> Run:
-    done = run("connect", "--api-key", "-", "--name", "Shop", stdin=simulator.live_key + "\n")
-    assert done.code == 0, done.err
+def connected(run: Run, home: Path, templates: dict[str, Path]) -> Run:
+    """Run commands where an account is connected."""
+    shutil.copytree(templates["connected"], home)
+    return run
+
+
+@pytest.fixture
+def synced(run: Run, home: Path, templates: dict[str, Path]) -> Run:
+    """Run commands where an account is connected and its data are loaded."""
+    shutil.copytree(templates["synced"], home)
     return run
 
 
@@ -108,7 +140,7 @@ def test_the_key_comes_from_a_file_or_the_environment(
     [
         ("", 2, "No key was entered"),
         ("pk_live_abcdefgh", 2, "publishable key"),
-        ("rk_live_thisisnokeyatall", 5, "refuse"),
+        ("rk_live_thisisnokeyatall", 5, "does not accept this key"),
     ],
 )
 def test_a_key_that_does_not_work_is_one_sentence(run: Run, given: str, code: int, said: str) -> None:
@@ -135,7 +167,9 @@ def test_syncing_loads_every_row_and_says_so(connected: Run, simulator: Simulato
     assert done.code == 0, done.err
     (result,) = done.json
     assert result["complete"] and result["error"] is None
-    assert {one["state"] for one in result["lists"].values()} <= {"complete", "unavailable"}
+    filled = set(simulator.tables())
+    short = {path for path, one in result["lists"].items() if one["state"] != "complete" and one["table"] in filled}
+    assert not short
 
     rows = {one["table"]: one["rows"] for one in connected("tables", "--json").json}
     for table in ("charges", "customers", "invoices", "balance_transactions", "invoice_line_items", "prices"):
@@ -144,8 +178,9 @@ def test_syncing_loads_every_row_and_says_so(connected: Run, simulator: Simulato
         assert there == counted == rows[table] > 0, table
 
     (standing,) = connected("status", "--json").json["connections"]
-    assert standing["status"] == "success" and standing["complete_as_of"]
-    assert connected("sync").code == 0
+    assert standing["complete_as_of"] and standing["run"]["state"] == "complete"
+    again = connected("sync", "--once", "--json")
+    assert again.code == 0 and again.json[0]["requests"] < result["requests"]
 
 
 def test_lists_that_the_key_may_not_read_are_named(run: Run, simulator: Simulator) -> None:
@@ -178,33 +213,34 @@ def test_a_revoked_key_ends_with_the_code_for_stripe_refuses(run: Run, simulator
     assert wrong.code == 2
     done = run("connect", "--reauthenticate", "Gone", "--api-key", "-", "--json", stdin=simulator.live_key)
     assert done.code == 0 and done.json["name"] == "Gone", done.err
-    assert run("sync", "Gone").code == 0
+    (standing,) = run("status", "--json").json["connections"]
+    assert standing["status"] == "waiting" and standing["reason"] is None
 
 
 def test_stripe_away_is_incomplete_and_the_next_sync_makes_it_whole(connected: Run, simulator: Simulator) -> None:
-    simulator.fault("status", path="/v1/refunds", status=503, times=1000)
+    simulator.fault("status", path="/v1/refunds", status=503, times=None, should_retry=False)
     done = connected("sync", "--once", "--json")
     assert done.code == 1
     assert done.json[0]["lists"]["/v1/refunds"]["state"] == "partial"
     simulator.clear_faults()
-    assert connected("sync").code == 0
+    again = connected("sync", "--once", "--json")
+    assert again.code == 0 and again.json[0]["lists"]["/v1/refunds"]["state"] == "complete", again.err
 
 
 QUESTION = "SELECT id, amount, currency, created FROM stripe.charges ORDER BY id LIMIT 7"
 
 
-def test_the_same_answer_in_every_form(connected: Run, tmp_path: Path) -> None:
-    assert connected("sync").code == 0
-    rows = connected("query", QUESTION, "--format", "json").json
+def test_the_same_answer_in_every_form(synced: Run, tmp_path: Path) -> None:
+    rows = synced("query", QUESTION, "--format", "json").json
     assert len(rows) == 7
-    read = list(csv.DictReader(io.StringIO(connected("query", QUESTION, "--format", "csv").out)))
+    read = list(csv.DictReader(io.StringIO(synced("query", QUESTION, "--format", "csv").out)))
     assert [{**row, "amount": int(row["amount"])} for row in read] == rows
     file = tmp_path / "rows.parquet"
-    assert connected("query", QUESTION, "--output", str(file)).code == 0
+    assert synced("query", QUESTION, "--output", str(file)).code == 0
     table = pq.read_table(file)
     assert table.column("id").to_pylist() == [row["id"] for row in rows]
     assert table.column("amount").to_pylist() == [row["amount"] for row in rows]
-    shown = connected("query", "-", stdin=QUESTION).out
+    shown = synced("query", "-", stdin=QUESTION).out
     assert all(row["id"] in shown for row in rows)
 
 
@@ -223,22 +259,26 @@ def test_only_selects_are_answered(run: Run, sql: str) -> None:
     assert done.code == 2 and done.out == "" and done.err.startswith("Error: ")
 
 
-def test_disconnecting_keeps_the_data_unless_told_to_purge(connected: Run, simulator: Simulator) -> None:
-    assert connected("sync").code == 0
-    count = "SELECT count(*) AS n FROM stripe.charges"
-    rows = connected("query", count, "--json").json[0]["n"]
+COUNT = "SELECT count(*) AS n FROM stripe.charges"
 
-    assert connected("disconnect", "Shop").code == 2, "nobody is here to confirm"
-    assert connected("disconnect", "Shop", "--yes").code == 0
-    assert connected("status", "--json").json["connections"] == []
-    assert connected("query", count, "--json").json[0]["n"] == rows > 0
 
-    assert connected("connect", "--api-key", simulator.live_key, "--name", "Again").code == 0
-    assert connected("sync").code == 0
-    done = connected("disconnect", "Again", "--purge", "--yes", "--json")
-    assert done.code == 0 and done.json["purged"] and done.json["tables"]["charges"] == rows
-    assert connected("query", count, "--json").json[0]["n"] == 0
-    assert connected("query", "SELECT count(*) AS n FROM raw.versions", "--json").json[0]["n"] == 0
+def test_disconnecting_keeps_the_data_and_wants_a_yes(synced: Run) -> None:
+    rows = synced("query", COUNT, "--json").json[0]["n"]
+    assert synced("disconnect", "Shop").code == 2, "nobody is here to confirm"
+    assert len(synced("status", "--json").json["connections"]) == 1
+    assert synced("disconnect", "Shop", "--yes").code == 0
+    assert synced("status", "--json").json["connections"] == []
+    assert synced("query", COUNT, "--json").json[0]["n"] == rows > 0
+
+
+def test_purging_deletes_every_row_and_version(synced: Run) -> None:
+    rows = synced("query", COUNT, "--json").json[0]["n"]
+    done = synced("disconnect", "Shop", "--purge", "--yes", "--json")
+    assert done.code == 0, done.err
+    assert done.json["purged"] and done.json["tables"]["charges"] == rows > 0
+    assert synced("query", COUNT, "--json").json[0]["n"] == 0
+    assert synced("query", "SELECT count(*) AS n FROM raw.versions", "--json").json[0]["n"] == 0
+    assert synced("status", "--json").json["connections"] == []
 
 
 def test_a_connection_that_is_not_there(run: Run) -> None:
@@ -255,7 +295,7 @@ def test_nothing_to_sync_says_what_to_do(run: Run) -> None:
 def test_the_doctor_finds_a_working_connection_well(connected: Run) -> None:
     done = connected("doctor", "--json")
     states = {check["name"]: check["state"] for check in done.json["checks"]}
-    assert states["Connection “Shop”"] == "ok"
+    assert states["Connection “Shop”"] in ("ok", "warning")  # some lists are of products that answer 403
     assert states["Worker"] == "warning"
     assert done.code == 0 and done.json["healthy"]
 

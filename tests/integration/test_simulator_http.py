@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from takings.catalog import load
+from takings.errors import Unexpected
 from takings.simulator import Simulator, fingerprint
 from takings.simulator.endpoints import permission
 
@@ -232,6 +233,10 @@ class TestControls:
         for id in list(truth)[:10]:
             answer = http.get(f"/v1/charges/{id}", headers=bearer(simulator.test_key))
             assert fingerprint(answer.content) == truth[id]
+
+    def test_an_unknown_table_is_refused(self, simulator: Simulator) -> None:
+        with pytest.raises(Unexpected, match="400"):
+            simulator.objects("chargse")
 
     def test_content_that_differs_has_another_fingerprint(self) -> None:
         assert fingerprint(b'{"a": 1, "b": [1, 2]}') == fingerprint(b'{"b":[1,2],"a":1}')

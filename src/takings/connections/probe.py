@@ -31,6 +31,8 @@ _POINTS: Final = 4  # pages asked for between the first row and the last, a list
 _STEPS: Final = 24  # halvings at most: 16 years to a second
 _CLOSE_ENOUGH_S: Final = 86_400
 _THREADS: Final = 16
+_PAYOUTS: Final = "/v1/balance_transactions?payout="  # which transactions each payout paid out: one list a payout
+_UNNAMED: Final = "Read"  # what the client calls a permission that Stripe did not name
 _REFUSALS: Final = frozenset(
     ("stripe.key_refused", "stripe.key_expired", "stripe.account_access", "oauth.grant_refused")
 )
@@ -62,6 +64,11 @@ class _Looked:
     samples: list[Sampled] = field(default_factory=list)
     counted: int | None = None  # rows, where the first page was the whole list
     first: Item | None = None  # oldest row, where it was found
+
+    def asking(self, rows: int) -> Params:
+        """Return the parameters for that many rows; a few short lists take no ``limit``."""
+        known = self.endpoint.parameters
+        return {**self.params, "limit": str(rows)} if not known or "limit" in known else self.params
 
     @property
     def dated(self) -> bool:
@@ -167,9 +174,9 @@ class Prober:
     def _look(self, one: _Looked) -> _Looked:
         """Ask for one row, and for a page where there are more."""
         try:
-            page = self._stripe.page(one.endpoint.path, {**one.params, "limit": "1"})
+            page = self._stripe.page(one.endpoint.path, one.asking(1))
             if page.has_more or page.next_page_url:
-                page = self._stripe.page(one.endpoint.path, {**one.params, "limit": str(PAGE_ROWS)})
+                page = self._stripe.page(one.endpoint.path, one.asking(PAGE_ROWS))
         except TakingsError as error:
             one.access, one.error = _access_after(error), error
             return one
@@ -195,9 +202,7 @@ class Prober:
     def _sample(self, one: _Looked, before: int) -> Sequence[Item]:
         """Take the page of rows created before a moment; a failure only makes the estimate coarser."""
         try:
-            page = self._stripe.page(
-                one.endpoint.path, {**one.params, "limit": str(PAGE_ROWS), "created[lt]": str(before)}
-            )
+            page = self._stripe.page(one.endpoint.path, {**one.asking(PAGE_ROWS), "created[lt]": str(before)})
         except TakingsError as error:
             if isinstance(error, Refused):
                 raise
@@ -273,12 +278,12 @@ class Prober:
             if before is not None and before.rows is not None and rows is not None:
                 rows, exact = rows + before.rows, exact and before.exact
             error = one.error
-            permission = error.fields.get("permission") if error is not None else None
+            permission = error.fields.get("permission", _UNNAMED) if error is not None else _UNNAMED
             lines[one.endpoint.path] = ListAccess(
                 path=one.endpoint.path,
                 table=one.endpoint.table,
                 access=one.access,
-                permission=_text(permission) or one.endpoint.permission,
+                permission=_text(permission) if permission != _UNNAMED else one.endpoint.permission,
                 reason=None if error is None else error.sentence,
                 reason_code=None if error is None else error.code,
                 rows=rows,
@@ -309,6 +314,7 @@ class Prober:
             requests[one.endpoint.path] = (
                 requests.get(one.endpoint.path, 0) + pages_for(rows) + round(rows * follow_ups)
             )
+        requests[_PAYOUTS] = tables.get("payouts", 0)
         for endpoint in self._catalog.lists:
             parents = list(endpoint.needs.values())
             if endpoint.default and len(parents) == 1 and not endpoint.computed and not self._embedded(endpoint):

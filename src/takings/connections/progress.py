@@ -9,6 +9,7 @@ from typing import Final, Literal
 import sqlalchemy as sa
 
 from takings.connections.records import no_such
+from takings.connections.standing import MEASURED
 from takings.store import Store
 from takings.store.schema import connections, list_states, runs
 
@@ -82,7 +83,8 @@ class Progress:
 
     Attributes:
         run: The latest run; None: there was none yet.
-        lists: Those under way first, then those in trouble, then the others; by table within.
+        lists: Those under way first, then those in trouble, then the others; within, those that figures are made of,
+            and the longest.
         share: How much of the plan is done, 0 to 1, over the lists that can be read.
         left: Time the run still takes, about; None: nothing runs, or it is too early to tell.
         counts: State to number of lists.
@@ -118,7 +120,7 @@ def progress(store: Store, connection_id: str, now: datetime) -> Progress:
         run = db.execute(
             sa.select(runs).where(runs.c.connection_id == connection_id).order_by(runs.c.started_at.desc()).limit(1)
         ).first()
-    lists = tuple(sorted((_list(row, now) for row in found), key=lambda one: (_ORDER[one.state], one.table, one.path)))
+    lists = tuple(sorted((_list(row, now) for row in found), key=_place))
     readable = [one for one in lists if one.state not in ("forbidden", "unavailable")]
     share = sum(one.share for one in readable) / len(readable) if readable else 0.0
     shown = None if run is None else _run(run, now)
@@ -130,6 +132,11 @@ def progress(store: Store, connection_id: str, now: datetime) -> Progress:
     for one in lists:
         counts[one.state] = counts.get(one.state, 0) + 1
     return Progress(run=shown, lists=lists, share=share, left=left, counts=counts)
+
+
+def _place(one: ListProgress) -> tuple[int, bool, int, str]:
+    """Return where a list stands among the others: what moves and what matters comes first."""
+    return _ORDER[one.state], one.table not in MEASURED, -one.rows, one.path
 
 
 def time_left(share: float, spent: timedelta) -> timedelta | None:

@@ -32,7 +32,7 @@ from takings.simulator.tables import base62
 API_VERSION = "2026-10-28.endive"
 
 #: Top-level lists that have data, by path.
-_LISTS = {
+LISTS = {
     "/v1/products": "products",
     "/v1/prices": "prices",
     "/v1/plans": "plans",
@@ -62,7 +62,7 @@ _LISTS = {
 }
 
 #: Lists below an object that have data: the parent's path, the word after its id, the list's field.
-_BELOW = {
+BELOW = {
     ("/v1/invoices", "lines"): ("invoices", "lines"),
     ("/v1/credit_notes", "lines"): ("credit_notes", "lines"),
     ("/v1/checkout/sessions", "line_items"): ("checkout_sessions", "line_items"),
@@ -164,8 +164,8 @@ class Account:
             return fault.answer()
 
     def _get(self, path: str, pairs: Sequence[tuple[str, str]]) -> Object:
-        if path in _LISTS:
-            return self._list(path, _LISTS[path], pairs)
+        if path in LISTS:
+            return self._list(path, LISTS[path], pairs)
         if path == "/v1/balance":
             read(pairs, ())
             return self._balance()
@@ -175,14 +175,14 @@ class Account:
         if path in self._known:
             return self._without_data(path, pairs)
         head, _, last = path.rpartition("/")
-        if head in _LISTS or head in _BY_ID_ONLY:
-            return self._one(_LISTS.get(head) or _BY_ID_ONLY[head], last, pairs)
+        if head in LISTS or head in _BY_ID_ONLY:
+            return self._one(LISTS.get(head) or _BY_ID_ONLY[head], last, pairs)
         below, _, parent = head.rpartition("/")
-        if (below, last) in _BELOW:
-            return self._nested(path, *_BELOW[below, last], parent, pairs)
+        if (below, last) in BELOW:
+            return self._nested(path, *BELOW[below, last], parent, pairs)
         parents, _, parent_id = below.rpartition("/")
-        if (parents, parent) in _BELOW:
-            table, field = _BELOW[parents, parent]
+        if (parents, parent) in BELOW:
+            table, field = BELOW[parents, parent]
             return self._one_below(table, field, parent_id, last, pairs)
         return self._without_data(path, pairs)
 

@@ -176,9 +176,9 @@ def _collect_movements(draft: Draft) -> list[Frame]:
 def draw_books(draft: Draft) -> Balance:
     """Draw balance transactions and payouts, tell the objects theirs, and return the balance."""
     moves = joined(_collect_movements(draft))
-    payouts: list[
-        tuple[int, int, int, int, int, int, int]
-    ] = []  # created, currency, amount, automatic, status, arrival, failed_at
+    # created, currency, amount, automatic, status, arrival, failed_at
+    payouts: list[tuple[int, ...]] = []
+
     switch = draft.start - draft.start % DAY_S + int(draft.span * 0.2) // DAY_S * DAY_S
     available_day = -(-moves["available"] // DAY_S)
     for currency in np.unique(moves["currency"]).tolist():

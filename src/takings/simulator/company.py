@@ -118,7 +118,15 @@ def found(
     else:
         none, pilot = _size(drawn(1)[0]), _size(drawn(_PILOT)[0])
         each = (pilot - none) / (_PILOT - 1)
-        draft, balance = drawn(max(1, round((objects - none) / each)))
+        customers = max(1, round((objects - none) / each))
+        draft, balance = drawn(customers)
+        # Small companies are not as their bigger sisters: correct the guess once or twice (a miss costs little time then).
+        for _ in range(2):
+            size = _size(draft)
+            if customers == 1 or abs(size - objects) <= objects * 0.05 or objects > 200_000:
+                break
+            customers = max(1, round(customers * (objects - none) / max(1, size - none)))
+            draft, balance = drawn(customers)
     topic = seed * 2 + livemode
     tables = {}
     for table, (object, prefix, length, lead) in KINDS.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Literal
 
 import msgspec
@@ -127,7 +128,8 @@ class Control:
     def _get_objects(self, query: Mapping[str, str]) -> Iterator[bytes]:
         """Every object of a table, a line each: its id and the fingerprint of its content; with ``raw=true`` itself."""
         account, table, raw = self._account(query), query["table"], query.get("raw") == "true"
-        return _lines(account, table, raw)
+        lines = _lines(account, table, raw)
+        return chain([next(lines, b"")], lines)  # begun here, so that an unknown table is refused and not half answered
 
     def _get_tables(self, query: Mapping[str, str]) -> Reply:
         return as_json(self._account(query).tables())
@@ -214,8 +216,7 @@ class Control:
 
 def _lines(account: Account, table: str, raw: bool) -> Iterator[bytes]:
     lines: list[bytes] = []
-    for id in account.ids(table):
-        content = account.object(table, id)
+    for id, content in account.objects(table):
         line: dict[str, Any] = {"id": id, "sha256": fingerprint(content)}
         if raw:
             line["object"] = msgspec.Raw(content)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
+from takings.catalog import load
 from takings.simulator.answers import Fault
 from takings.simulator.children import CHILDREN
 from takings.simulator.objects.base import EMBEDDED, Object, listed
@@ -72,7 +71,7 @@ class Expander:
     def _step(self, level: list[Object], step: str, path: str) -> list[Object]:
         level = [thing for thing in level if isinstance(thing, dict) and not thing.get("deleted")]
         self._add_lists(level, step)
-        if level and not any(step in thing for thing in level):
+        if level and not any(step in thing or _is_field(thing, step) for thing in level):
             raise _cannot(path)
         slots: list[tuple[Any, Any, str]] = []
         further: list[Object] = []
@@ -130,9 +129,10 @@ class Expander:
             thing[step] = listed([next(made) for _ in range(count)], total, url)
 
 
-def as_rows(rows: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return row numbers as an array."""
-    return np.array(rows, np.int64)
+def _is_field(thing: Object, name: str) -> bool:
+    """Whether Stripe has such a field on this kind of object, though this one lacks it."""
+    resource = load().by_object(thing.get("object", ""))
+    return resource is not None and resource.field(name) is not None
 
 
 def _cannot(path: str) -> Fault:

@@ -73,7 +73,9 @@ def page(
         more = len(rows) > limit
         rows = rows[:limit]
         return (rows[::-1] if newer else rows), more
-    keyed: list[tuple[tuple[int, int, int], Place]] = [(key_of_row(table, row), row) for row in rows if isinstance(row, int)]
+    keyed: list[tuple[tuple[int, int, int], Place]] = [
+        (key_of_row(table, row), row) for row in rows if isinstance(row, int)
+    ]
     for created, sequence, id in extras:
         key = (created, 1, sequence)
         if (bounds.since is not None and created < bounds.since) or (

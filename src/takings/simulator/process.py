@@ -315,4 +315,6 @@ class Simulator:
         except urllib.error.HTTPError as refused:
             with refused:
                 said = refused.read().decode("utf-8", "replace")
-            raise Unexpected("simulator.refused", f"The simulator refuses {method} {name}: {said}") from refused
+            raise Unexpected(
+                "simulator.refused", f"The simulator refuses {method} {name} with {refused.code}: {said}"
+            ) from refused

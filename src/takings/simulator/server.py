@@ -326,6 +326,8 @@ def serve(options: Options) -> None:
 
     gc.collect()
     gc.freeze()
+    # Answers hold no cycles: looking for some cost a third of the CPU of a page.
+    gc.set_threshold(100_000, 50, 50)
     config = uvicorn.Config(
         App(simulation),
         http=_Protocol,

@@ -209,6 +209,12 @@ class RunBook:
             for row in rows
         }
 
+    def table_rows(self, connection_id: str) -> dict[str, int]:
+        """Return how many rows each table of a connection has, as last noted."""
+        with self._store.read() as db:
+            rows = db.execute(sa.select(table_rows).where(table_rows.c.connection_id == connection_id)).all()
+        return {row.table_name: row.rows for row in rows}
+
     def complete_as_of(self, connection_id: str) -> dict[str, datetime]:
         """Return, by list, the moment at which everything Stripe held was here; lists never complete are missing."""
         with self._store.read() as db:

@@ -99,7 +99,8 @@ def parameters(
     window: Window, endpoint: ListEndpoint | None, expand: Iterable[str] = ()
 ) -> list[tuple[str, str | int]]:
     """Return the query of the next page of a window."""
-    asked: list[tuple[str, str | int]] = [("limit", PAGE_ROWS)]
+    takes_limit = endpoint is None or not endpoint.parameters or "limit" in endpoint.parameters
+    asked: list[tuple[str, str | int]] = [("limit", PAGE_ROWS)] if takes_limit else []
     asked += parse_qsl(window.variant)
     if endpoint is not None:
         asked += [(name, window.parent) for name in endpoint.query_parents]

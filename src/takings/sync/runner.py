@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 SINGLES: Final = {"/v1/account": "accounts", "/v1/balance": "balance", PRICES_BY_ID: "prices"}
 
 _BATCH_BYTES: Final = 24 * 2**20
-_LINGER_S: Final = 1.0
+_LINGER_S: Final = 2.0
 _BEAT_S: Final = 4.0
 _MOST_A_LIST: Final = 12
 _LEAST_A_LIST: Final = 3
@@ -76,6 +76,7 @@ class Outcome:
         parked: Failures of windows that are left for later, by list.
         fatal: What stopped the whole run, None when nothing did.
         stopped: True when it was asked to stop before the end.
+        tables: Tables whose rows it changed.
     """
 
     lists: dict[str, ListProgress]
@@ -146,7 +147,9 @@ class Runner:
         # As noted in the store: the writer's own, one step behind the fetchers.
         self._noted: dict[str, dict[str, Window]] = {}
         self._density: dict[str, float] = {}
-        self._rows: dict[str, int] = {}
+        # Shown while it runs; counted exactly at the end.
+        self._rows = book.table_rows(run.connection_id)
+        self._touched: set[str] = set()
         for window in windows:
             self._noted.setdefault(window.list, {})[window.id] = window
             if not window.done:
@@ -173,7 +176,7 @@ class Runner:
             for thread in threads:
                 thread.join()
         return Outcome(
-            self._lists, self._parked, self._fatal, self._stop.is_set() and self._outstanding > 0, set(self._rows)
+            self._lists, self._parked, self._fatal, self._stop.is_set() and self._outstanding > 0, self._touched
         )
 
     # Fetching: many threads
@@ -384,12 +387,12 @@ class Runner:
         deliveries = [
             delivery for step in steps if step.pieces for delivery in step.pieces.deliveries if delivery.items
         ]
-        for table in {delivery.table for delivery in deliveries} - self._rows.keys():
-            self._rows.update(self._patiently(lambda table=table: self._warehouse.count(self._scope, [table])))  # type: ignore[misc]
         result = self._patiently(lambda: writer.write(deliveries))
         made = Advance()
         for (table, _), change in result.tables.items():
-            self._rows[table] += change.new - change.deleted
+            self._rows[table] = self._rows.get(table, 0) + change.new - change.deleted
+            if change.new or change.changed or change.deleted:
+                self._touched.add(table)
             made.table_rows[table] = self._rows[table]
             made.rows_new += change.new
             made.rows_changed += change.changed

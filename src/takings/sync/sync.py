@@ -298,10 +298,13 @@ class Sync:
         state: RunState = "partial" if short else "complete"
         reason = next(iter(parked.values()), None)
         scope = Scope(connection.account_id, connection.livemode)
-        self.book.end(run, state, lists, self._warehouse.count(scope, sorted(tables)), reason)
+        # A first run may find rows that an earlier connection of this account left: they count too.
+        counted = None if run.kind == "backfill" else sorted(tables)
+        self.book.end(run, state, lists, self._warehouse.count(scope, counted), reason)
         if state == "complete":
             self._connections.mark_synced(connection.id, run.started_at)
-            _quietly(self._warehouse.maintain)
+            if tables:
+                _quietly(self._warehouse.maintain)
         return Summary(connection.id, state, lists, reason)
 
 

@@ -22,6 +22,13 @@ Session = duckdb.DuckDBPyConnection
 
 _LOCK_PATIENCE_S = 60.0
 
+# Payloads are wide: small row groups keep reading and merging them within little memory.
+_LAKE_OPTIONS = (
+    ("parquet_compression", "'zstd'"),
+    ("parquet_row_group_size", "8192"),
+    ("target_file_size", "'64MB'"),
+)
+
 
 class Engine(ABC):
     """A place for tables.
@@ -109,7 +116,8 @@ class Lake(Engine):
                 fresh = not catalog.exists()
                 self._root.execute(attach)
                 if fresh:
-                    self._root.execute(f"CALL {NAME}.set_option('parquet_compression', 'zstd')")
+                    for option, value in _LAKE_OPTIONS:
+                        self._root.execute(f"CALL {NAME}.set_option('{option}', {value})")
             # Answers to people's SQL may touch the lake's own files and nothing else on this machine.
             self._root.execute(f"SET allowed_directories = ['{folder}']")
             self._root.execute("SET enable_external_access = false")

@@ -26,7 +26,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_time, format_timedelta, get_datetime_format
 from babel.numbers import format_currency, format_decimal, format_percent
 
 from takings.clock import require_aware
@@ -156,7 +156,9 @@ class Words:
     def moment(self, moment: datetime) -> str:
         """Print a moment in the reader's zone, to the minute."""
         local = require_aware(moment).astimezone(self.zone)
-        return format_datetime(local, "medium", tzinfo=self.zone, locale=self._babel).translate(_NO_THIN_SPACE)
+        joined = str(get_datetime_format("medium", locale=self._babel)).replace("'", "")
+        shown = joined.format(format_time(local, "short", locale=self._babel), self.day(local.date()))
+        return shown.translate(_NO_THIN_SPACE)
 
     def ago(self, moment: datetime, now: datetime) -> str:
         """Print how long ago a moment was, or in how long it will be."""

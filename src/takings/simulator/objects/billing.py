@@ -22,6 +22,15 @@ from takings.simulator.objects.customers import invoice_prefix
 
 _MANUAL_LIABILITY = {"disabled_reason": None, "enabled": False, "liability": None}
 _ISSUER = {"type": "self"}
+_NO_AUTOMATIC_TAX: Object = {
+    "disabled_reason": None,
+    "enabled": False,
+    "liability": None,
+    "provider": None,
+    "status": None,
+}
+_NOTHING_CREDITED: Object = {"credited_items": None}
+_INVOICE_SETTINGS: Object = {"default_mandate": None, "payment_method_options": None, "payment_method_types": None}
 _NO_SETTINGS: Object = {
     "payment_method_options": {
         "acss_debit": None,
@@ -157,6 +166,7 @@ def subscriptions(company: Company, rows: I64) -> list[Object]:
                 "schedule": schedule,
                 "start_date": created,
                 "status": SUB_STATUSES[status],
+                "status_details": None,
                 "test_clock": None,
                 "transfer_data": None,
                 "trial_end": optional(trial),
@@ -292,7 +302,7 @@ def invoice_line_items(company: Company, rows: I64) -> list[Object]:
                 "invoice_item_details": {
                     "invoice_item": invoice_item,
                     "proration": False,
-                    "proration_details": {"credited_items": None},
+                    "proration_details": _NOTHING_CREDITED,
                     "subscription": subscription,
                 },
                 "subscription_item_details": None,
@@ -305,7 +315,7 @@ def invoice_line_items(company: Company, rows: I64) -> list[Object]:
                 "subscription_item_details": {
                     "invoice_item": invoice_item,
                     "proration": proration,
-                    "proration_details": {"credited_items": None},
+                    "proration_details": _NOTHING_CREDITED,
                     "subscription": subscription,
                     "subscription_item": item,
                 },
@@ -448,13 +458,7 @@ def invoices(company: Company, rows: I64) -> list[Object]:
                 "attempt_count": attempts,
                 "attempted": attempts > 0 or (paid and due == 0),
                 "auto_advance": draft or (status == OPEN and next_try > 0),
-                "automatic_tax": {
-                    "disabled_reason": None,
-                    "enabled": False,
-                    "liability": None,
-                    "provider": None,
-                    "status": None,
-                },
+                "automatic_tax": _NO_AUTOMATIC_TAX,
                 "automatically_finalizes_at": created + 3_600 if draft else None,
                 "billing_reason": reason,
                 "collection_method": "send_invoice" if send else "charge_automatically",
@@ -492,11 +496,7 @@ def invoices(company: Company, rows: I64) -> list[Object]:
                 "number": None if draft else f"{invoice_prefix(customer_row)}-{number:04d}",
                 "on_behalf_of": None,
                 "parent": parent,
-                "payment_settings": {
-                    "default_mandate": None,
-                    "payment_method_options": None,
-                    "payment_method_types": None,
-                },
+                "payment_settings": _INVOICE_SETTINGS,
                 "period_end": created,
                 "period_start": period_start,
                 "post_payment_credit_notes_amount": post,

@@ -76,7 +76,7 @@ def customers(company: Company, rows: I64) -> list[Object]:
 #: What a fat customer carries in its metadata besides.
 _STORY = {
     f"note_{i:02d}": f"Entry {i}: called about the delivery, asked for another grind, and was offered a tasting. " * 2
-    for i in range(10)
+    for i in range(13)
 }
 
 
@@ -191,6 +191,7 @@ def setup_intents(company: Company, rows: I64) -> list[Object]:
         {
             "id": id,
             "object": "setup_intent",
+            "allowed_payment_method_types": None,
             "application": None,
             "automatic_payment_methods": {"allow_redirects": "always", "enabled": True},
             "cancellation_reason": "abandoned" if status == 2 else None,
@@ -204,6 +205,7 @@ def setup_intents(company: Company, rows: I64) -> list[Object]:
             "last_setup_error": None,
             "latest_attempt": None,
             "livemode": company.livemode,
+            "managed_payments": None,
             "mandate": None,
             "metadata": {},
             "next_action": None,

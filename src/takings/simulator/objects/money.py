@@ -31,7 +31,7 @@ _WORDS = {
 }
 _FAT = " ".join(
     f"Order line {i}: Ethiopia Yirgacheffe 1 kg, washed, roasted on Tuesday, ground for filter, delivered and signed for."
-    for i in range(24)
+    for i in range(25)
 )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from takings.clock import from_unix
 from takings.simulator.company import Company
 from takings.simulator.dice import DAY_S, I64
 from takings.simulator.objects import money, shop
@@ -93,6 +94,7 @@ def payment_intents(company: Company, rows: I64) -> list[Object]:
                 "last_payment_error": error,
                 "latest_charge": charge,
                 "livemode": company.livemode,
+                "managed_payments": None,
                 "metadata": {} if subscription else {"order_id": f"{bits >> 38}"},
                 "next_action": None,
                 "on_behalf_of": None,
@@ -181,7 +183,7 @@ def charges(company: Company, rows: I64) -> list[Object]:
                     "bank_code": card.last4 + "0",
                     "branch_code": "00001",
                     "country": address["country"],
-                    "expected_debit_date": None,
+                    "expected_debit_date": date_of(created + 3 * DAY_S),
                     "fingerprint": card.fingerprint,
                     "last4": card.last4,
                     "mandate": None,
@@ -289,6 +291,11 @@ def charges(company: Company, rows: I64) -> list[Object]:
         if transfer:
             out[-1]["transfer"] = transfer
     return out
+
+
+def date_of(moment: int) -> str:
+    """Return the day of a moment, in UTC, as ``2026-11-20``."""
+    return from_unix(moment).date().isoformat()
 
 
 def refunds(company: Company, rows: I64) -> list[Object]:

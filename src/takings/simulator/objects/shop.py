@@ -45,6 +45,7 @@ def products(company: Company, rows: I64) -> list[Object]:
             "shippable": True if kind == 2 else None,
             "statement_descriptor": None,
             "tax_code": None,
+            "tax_details": None,
             "type": "service" if kind != 2 else "good",
             "unit_label": TIERS[item].unit if kind == 0 else None,
             "updated": created,

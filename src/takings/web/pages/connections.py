@@ -3,49 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from takings.connections import Connection, Removal, Standing, progress, standings, worker_is_there
+from takings.connections import Connection, Removal, progress, standings, worker_is_there
 from takings.errors import Invalid, TakingsError
 from takings.web.context import App, Flash, FromApp, FromForm, FromReader, Reader, go, show
 from takings.web.pages import connections_live, connections_new
 from takings.web.pages.connections_live import LivePart
-from takings.web.pages.connections_parts import ADMIN, HOME, TONES, connections_of, size
-from takings.words import Words
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceRow:
-    """A line of the *Data Sources* table.
-
-    Attributes:
-        href: Where a click on its name leads: to re-authentication where its status asks for it.
-        tone: How the status is coloured.
-        reason: Why it does not work, in the reader's language; None where it does.
-        rows: Rows in all its tables.
-        fresh_as_of: Everything Stripe held at this moment is here.
-    """
-
-    id: str
-    name: str
-    href: str
-    source: str
-    account_name: str
-    account_id: str
-    livemode: bool
-    status: str
-    status_text: str
-    tone: str
-    reason: str | None
-    last_sync: str
-    rows: int
-    freshness: str
-    fresh_as_of: datetime | None
-    next_sync: str
+from takings.web.pages.connections_parts import ADMIN, HOME, SourceRow, connections_of, size, source_row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +43,6 @@ class ConnectionPage:
     worker: bool
     live: LivePart
     can: frozenset[str]
-    history: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,18 +76,12 @@ def detail(app: FromApp, reader: FromReader, connection_id: FromPath[str]) -> Re
     service = connections_of(app)
     connection = service.get(connection_id)
     standing = standings(app.store, connection_id)[0]
-    start = connection.start_at
     page = ConnectionPage(
         connection=connection,
         row=source_row(standing, reader),
         worker=worker_is_there(app.store, reader.now),
         live=connections_live.live_part(progress(app.store, connection_id, reader.now), connection, reader),
         can=possible(connection),
-        history=reader.words("connections.history_whole")
-        if start is None
-        else reader.words(
-            "connections.history_since", day=reader.words.day(start.astimezone(reader.words.zone).date())
-        ),
     )
     return show(reader, "connections_detail", page)
 
@@ -181,39 +142,6 @@ def disconnect(app: FromApp, reader: FromReader, form: FromForm, connection_id: 
     return go(HOME, Flash("success", done, {"name": connection.name}))
 
 
-def source_row(one: Standing, reader: Reader) -> SourceRow:
-    """Say in the reader's words how a connection stands."""
-    words, now, connection = reader.words, reader.now, one.connection
-    reason = None
-    if one.status in ("reauth", "failed") and connection.reason:
-        reason = words.reason(connection.reason_code, connection.reason)
-    elif one.status == "incomplete" and one.trouble:
-        reason = words("connections.trouble", n=one.trouble)
-    reauth = one.status == "reauth"
-    return SourceRow(
-        id=connection.id,
-        name=connection.name,
-        href=f"{HOME}/{connection.id}/reauthenticate" if reauth else f"{HOME}/{connection.id}",
-        source=connection.source,
-        account_name=connection.account_name,
-        account_id=connection.account_id,
-        livemode=connection.livemode,
-        status=one.status,
-        status_text=_status_text(one, words),
-        tone=TONES[one.status],
-        reason=reason,
-        last_sync=words("connections.never")
-        if connection.last_sync_at is None
-        else words.ago(min(connection.last_sync_at, now), now),
-        rows=one.rows,
-        freshness=words("connections.not_yet_whole")
-        if one.fresh_as_of is None
-        else words.ago(min(one.fresh_as_of, now), now),
-        fresh_as_of=one.fresh_as_of,
-        next_sync=_next(one, words, now),
-    )
-
-
 def possible(connection: Connection) -> frozenset[str]:
     """Return what may be done with a connection in its present state."""
     found: dict[str, frozenset[str]] = {
@@ -225,22 +153,6 @@ def possible(connection: Connection) -> frozenset[str]:
     }
     can = found[connection.state]
     return can - {"reauthenticate"} if connection.source == "sample" else can
-
-
-def _status_text(one: Standing, words: Words) -> str:
-    if one.status == "syncing" and one.progress is not None:
-        return words("connections.status_syncing_share", share=words.percent(one.progress, 0))
-    return words(f"connections.status_{one.status}")
-
-
-def _next(one: Standing, words: Words, now: datetime) -> str:
-    connection = one.connection
-    if one.status in ("paused", "reauth", "disconnecting"):
-        return words("connections.none")
-    wanted = connection.sync_wanted_at is not None
-    if one.status == "syncing" or wanted or connection.next_sync_at is None or connection.next_sync_at <= now:
-        return words("connections.soon")
-    return words.ago(connection.next_sync_at, now)
 
 
 def _back(connection: Connection, key: str) -> Response[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from anyio import to_thread
@@ -13,9 +13,9 @@ from litestar.params import FromPath
 from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 
-from takings.connections import Connection, ListProgress, Progress, progress
+from takings.connections import Connection, ListProgress, Progress, progress, standings
 from takings.web.context import FromApp, FromReader, Reader
-from takings.web.pages.connections_parts import ADMIN, HOME, connections_of, duration, rounded
+from takings.web.pages.connections_parts import ADMIN, HOME, connections_of, duration, rounded, source_row
 
 LOOK_EVERY_S: Final = 1.0
 #: A stream ends by itself and the browser opens the next one: so rights are checked again, and servers can stop.
@@ -85,13 +85,15 @@ async def stream(
     await to_thread.run_sync(connections_of(app).get, connection_id)
     engine = request.app.template_engine
     assert engine is not None
-    template = engine.get_template("connections_live.html.j2")
+    template = engine.get_template("connections_stream.html.j2")
 
     def draw() -> str:
         connection = connections_of(app).get(connection_id)
         found = progress(app.store, connection_id, app.clock.now())
-        part = live_part(found, connection, reader)
-        return str(template.render(live=part, reader=reader, w=reader.words))
+        now = replace(reader, now=app.clock.now())
+        part = live_part(found, connection, now)
+        row = source_row(standings(app.store, connection_id)[0], now)
+        return str(template.render(live=part, row=row, connection=connection, reader=now, w=reader.words))
 
     async def messages() -> AsyncIterator[ServerSentEventMessage]:
         shown = None

@@ -32,6 +32,7 @@ from takings.web.pages.connections_parts import (
     country,
     currency,
     estimate_text,
+    humanised,
     key_page,
     problem,
     rounded,
@@ -96,7 +97,7 @@ class Readable:
     path: str
     table: str
     access: str
-    permission: str | None
+    permission: str
     rows: str | None
 
 
@@ -374,7 +375,8 @@ def _readable(one: ListAccess, reader: Reader) -> Readable:
     if one.rows is not None:
         number = reader.words.number(one.rows if one.exact else rounded(one.rows))
         rows = number if one.exact else reader.words("connections.about", n=number)
-    return Readable(path=one.path, table=one.table, access=one.access, permission=one.permission, rows=rows)
+    permission = one.permission or humanised(one.table)
+    return Readable(path=one.path, table=one.table, access=one.access, permission=permission, rows=rows)
 
 
 def _start(form: Form, probe: Probe, reader: Reader) -> datetime | None:

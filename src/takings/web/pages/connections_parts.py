@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -12,10 +12,10 @@ from babel import Locale
 
 from takings.accounts import Action
 from takings.catalog import Catalog
-from takings.connections import Connections, Estimate, Status
+from takings.connections import Connection, Connections, Estimate, Standing, Status
 from takings.errors import TakingsError
 from takings.settings import Settings
-from takings.web.context import App
+from takings.web.context import App, Reader
 from takings.words import Words
 
 ADMIN: Final[dict[str, Any]] = {"who": Action.MANAGE_CONNECTIONS}
@@ -58,6 +58,38 @@ class Wanted:
 
     permission: str
     tables: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRow:
+    """A line of the *Data Sources* table.
+
+    Attributes:
+        href: Where a click on its name leads: to re-authentication where its status asks for it.
+        tone: How the status is coloured.
+        reason: Why it does not work, in the reader's language; None where it does.
+        rows: Rows in all its tables.
+        history: How far back it is wanted.
+        fresh_as_of: Everything Stripe held at this moment is here.
+    """
+
+    id: str
+    name: str
+    href: str
+    source: str
+    account_name: str
+    account_id: str
+    livemode: bool
+    status: str
+    status_text: str
+    tone: str
+    reason: str | None
+    last_sync: str
+    rows: int
+    freshness: str
+    fresh_as_of: datetime | None
+    next_sync: str
+    history: str
 
 
 def connections_of(app: App) -> Connections:
@@ -161,3 +193,59 @@ def size(size_bytes: int, words: Words) -> str:
     while value >= 1000 and place < len(units) - 1:
         value, place = value / 1000, place + 1
     return f"{words.number(round(value, 1 if value < 10 and place else 0))}\u00a0{units[place]}"
+
+
+def source_row(one: Standing, reader: Reader) -> SourceRow:
+    """Say in the reader's words how a connection stands."""
+    words, now, connection = reader.words, reader.now, one.connection
+    reason = None
+    if one.status in ("reauth", "failed") and connection.reason:
+        reason = words.reason(connection.reason_code, connection.reason)
+    elif one.status == "incomplete" and one.trouble:
+        reason = words("connections.trouble", n=one.trouble)
+    reauth = one.status == "reauth"
+    return SourceRow(
+        id=connection.id,
+        name=connection.name,
+        href=f"{HOME}/{connection.id}/reauthenticate" if reauth else f"{HOME}/{connection.id}",
+        source=connection.source,
+        account_name=connection.account_name,
+        account_id=connection.account_id,
+        livemode=connection.livemode,
+        status=one.status,
+        status_text=_status_text(one, words),
+        tone=TONES[one.status],
+        reason=reason,
+        last_sync=words("connections.never")
+        if connection.last_sync_at is None
+        else words.ago(min(connection.last_sync_at, now), now),
+        rows=one.rows,
+        freshness=words("connections.not_yet_whole")
+        if one.fresh_as_of is None
+        else words.ago(min(one.fresh_as_of, now), now),
+        fresh_as_of=one.fresh_as_of,
+        next_sync=_next(one, words, now),
+        history=_history(connection, words),
+    )
+
+
+def _status_text(one: Standing, words: Words) -> str:
+    if one.status == "syncing" and one.progress is not None:
+        return words("connections.status_syncing_share", share=words.percent(one.progress, 0))
+    return words(f"connections.status_{one.status}")
+
+
+def _next(one: Standing, words: Words, now: datetime) -> str:
+    connection = one.connection
+    if one.status in ("paused", "reauth", "disconnecting"):
+        return words("connections.none")
+    wanted = connection.sync_wanted_at is not None
+    if one.status == "syncing" or wanted or connection.next_sync_at is None or connection.next_sync_at <= now:
+        return words("connections.soon")
+    return words.ago(connection.next_sync_at, now)
+
+
+def _history(connection: Connection, words: Words) -> str:
+    if connection.start_at is None:
+        return words("connections.history_whole")
+    return words("connections.history_since", day=words.day(connection.start_at.astimezone(words.zone).date()))

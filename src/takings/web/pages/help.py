@@ -15,13 +15,15 @@ from litestar.params import FromPath
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from takings.errors import NotFound
 from takings.web.context import FromReader, Reader, Who, show
 
 _FOLDER: Final = Path(__file__).parents[2] / "help"
 _LINK = re.compile(r"^(?:\./)?([a-z0-9-]+)\.md(#.*)?$")
+
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +77,9 @@ def chapters(locale: str) -> tuple[Chapter, ...]:
 
 
 def _read(path: Path) -> Chapter:
-    text = path.read_text("utf-8")
+    text = _COMMENT.sub("", path.read_text("utf-8"))
     title = next((line[2:].strip() for line in text.splitlines() if line.startswith("# ")), path.stem)
-    return Chapter(slug=path.stem, title=title, html=Markup(_markdown().render(text)))  # noqa: S704 (our own files, HTML off)
+    return Chapter(slug=path.stem, title=title, html=Markup(_markdown().render(text, {"title": title})))  # noqa: S704 (our own files, HTML off)
 
 
 @cache
@@ -85,6 +87,9 @@ def _markdown() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     markdown.add_render_rule("heading_open", _heading)
     markdown.add_render_rule("link_open", _link)
+    markdown.add_render_rule("table_open", _table)
+    markdown.add_render_rule("table_close", _table_end)
+    markdown.add_render_rule("fence", _code)
     return markdown
 
 
@@ -104,6 +109,22 @@ def _link(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any,
         tokens[index].attrSet("rel", "noopener noreferrer")
         tokens[index].attrSet("target", "_blank")
     return self.renderToken(tokens, index, options, env)
+
+
+def _table(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    """Let a wide table scroll within itself, by keyboard too."""
+    return (
+        f'<div class="table-wrap" role="group" tabindex="0" aria-label="{escape(env["title"])}"><table class="table">'
+    )
+
+
+def _table_end(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    return "</table></div>"
+
+
+def _code(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    """Let a long line of code scroll within itself, by keyboard too."""
+    return f'<pre tabindex="0"><code>{escape(tokens[index].content)}</code></pre>'
 
 
 def anchor(heading: str) -> str:

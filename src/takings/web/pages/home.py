@@ -61,6 +61,7 @@ class Tile:
         tone: ``good``, ``bad`` or ``quiet``: what the change means.
         direction: ``up`` or ``down``: where the figure went.
         before: What it was, as it is shown.
+        note: What else has to be known of it, such as how many invoices it is.
         href: The rows behind it.
         meaning: How it is calculated, in a sentence or two.
     """
@@ -73,6 +74,7 @@ class Tile:
     tone: Literal["good", "bad", "quiet"]
     direction: Literal["up", "down"] | None
     before: str | None
+    note: str | None
     href: str
     meaning: str
 
@@ -138,8 +140,6 @@ class Receivables:
 
     lead: str
     tiles: tuple[Tile, ...]
-    invoices: str
-    invoices_overdue: str
     oldest: date | None
     oldest_day: str
     oldest_text: str
@@ -381,9 +381,7 @@ def _receivables(asked: Frame, standing: Standing) -> Receivables:
     most = max((abs(int(standing.total(age).value or 0)) for age in AGES), default=0)
     return Receivables(
         lead=words("reports.receivables_lead", moment=words.moment(asked.now)),
-        tiles=(tile(asked, due), tile(asked, overdue)),
-        invoices=words("reports.invoices_open", n=due.lines),
-        invoices_overdue=words("reports.invoices_open", n=overdue.lines),
+        tiles=tuple(tile(asked, one, words("reports.invoices_open", n=one.lines)) for one in (due, overdue)),
         oldest=oldest.astimezone(words.zone).date() if oldest else None,
         oldest_day=words.day(oldest.astimezone(words.zone).date()) if oldest else "",
         oldest_text=words("reports.oldest_days", n=late_days)
@@ -408,8 +406,8 @@ def _age(asked: Frame, value: Value, most: int) -> Age:
     )
 
 
-def tile(asked: Frame, value: Value) -> Tile:
-    """Show a figure with its change."""
+def tile(asked: Frame, value: Value, note: str | None = None) -> Tile:
+    """Show a figure with its change and a note."""
     words, figure = asked.words, FIGURES[value.figure]
     meaning = f"reports.meaning.{figure.key}"
     change = value.change
@@ -427,6 +425,7 @@ def tile(asked: Frame, value: Value) -> Tile:
         before=words("reports.previous_value", value=figure_text(asked, figure.key, value.previous))
         if value.previous is not None
         else None,
+        note=note,
         href=asked.rows(figure.key),
         meaning=words(meaning) if words.has(meaning) else "",
     )

@@ -42,7 +42,7 @@ from takings.words import Words
 PAGE: Final = 50
 
 _TYPES: Final = {
-    "csv": "text/csv; charset=utf-8",
+    "csv": "text/csv",
     "excel": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 _ENDINGS: Final = {"csv": "csv", "excel": "xlsx"}
@@ -80,6 +80,7 @@ class RowsPage:
         figure: Its key; ``label`` its name.
         value: What it comes to, with ``text`` as shown.
         sum: What all rows add up to in minor units; ``count`` how many there are.
+        when: Heading of the dates: what they are.
         shown: Which of them this page has.
         days: The days they lie in; empty for what stands now.
         detail: The reason or kind they are limited to.
@@ -101,6 +102,7 @@ class RowsPage:
     controls: Controls
     siblings: tuple[Choice, ...]
     rows: tuple[Row, ...]
+    when: str
     shown: str
     previous: str | None
     next: str | None
@@ -236,6 +238,7 @@ def rows_page(app: App, reader: Reader, given: dict[str, str]) -> RowsPage:
             if f.unit != "ratio"
         ),
         rows=tuple(_row(app, asked, figure, line) for line in lines),
+        when=words("reports.due_on" if standing else "reports.when"),
         shown=words("reports.rows_shown", first=first, last=first + len(lines) - 1 if lines else 0, all=found.lines),
         previous=address(page - 1) if page > 1 else None,
         next=address(page + 1) if page < pages else None,
@@ -289,7 +292,7 @@ def _what(figure: Figure, line: Line, words: Words) -> str:
     part = words(f"reports.figure.{line.part}")
     if figure.topic == "attempts" and line.part in ("declined", "blocked"):
         return f"{part} · {reason_text(line.detail or 'unknown', words)}"
-    return f"{line.detail} · {part}" if figure.topic == "receivables" and line.detail else part
+    return part
 
 
 def _detail(figure: Figure, detail: str, words: Words) -> str:

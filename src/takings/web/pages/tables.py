@@ -58,10 +58,12 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TablesPage:
-    """Every table: those with rows first, the others below."""
+    """Every table: those with rows (or about to have some), those that may not be read, and the others."""
 
     filled: tuple[TableRow, ...]
     filled_title: str
+    forbidden: tuple[TableRow, ...]
+    forbidden_title: str
     empty: tuple[TableRow, ...]
     empty_title: str
     reaches: tuple[Reach, ...]
@@ -106,11 +108,14 @@ class TablePage:
 def tables(app: FromApp, reader: FromReader) -> Response[Any]:
     """Show every table."""
     found = [_row(reader.words, reader.now, table) for table in _tables(app).all()]
-    filled = tuple(row for row in found if row.rows or row.state in ("running", "partial", "forbidden"))
-    others = tuple(row for row in found if row not in filled)
+    filled = tuple(row for row in found if row.rows or row.state in ("running", "partial"))
+    forbidden = tuple(row for row in found if not row.rows and row.state == "forbidden")
+    others = tuple(row for row in found if row not in filled and row not in forbidden)
     page = TablesPage(
         filled=filled,
         filled_title=reader.words("reports.tables_filled", n=len(filled)),
+        forbidden=forbidden,
+        forbidden_title=reader.words("reports.tables_forbidden", n=len(forbidden)),
         empty=others,
         empty_title=reader.words("reports.tables_empty", n=len(others)),
         reaches=reach(app, reader.person),
