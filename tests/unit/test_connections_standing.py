@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from takings.connections import Connection, Credentials
 from takings.connections.progress import time_left
-from takings.connections.standing import status_of
+from takings.connections.standing import Reach, _Facts, _List, _reach, status_of
 from takings.connections.tokens import RENEW_BEFORE, renewed
 from takings.connections.tokens import time_left as token_left
 
@@ -85,3 +86,27 @@ def test_an_answer_without_a_refresh_token_keeps_the_old_one() -> None:
 def test_secrets_do_not_show() -> None:
     shown = repr(Credentials(way="app_oauth", secret="sk_live_hidden", refresh="rt_hidden"))
     assert "hidden" not in shown
+
+
+def test_how_far_data_reaches_while_it_first_loads() -> None:
+    def reached(*lists: _List, run: str | None = "running", **changes: Any) -> Reach | None:
+        return _reach(_Facts(replace(ACTIVE, **changes), 0, lists, run))
+
+    march, june = datetime(2025, 3, 12, tzinfo=UTC), datetime(2025, 6, 1, tzinfo=UTC)
+    charges = _List("charges", "running", 0.5, march, None)
+    invoices = _List("invoices", "running", 0.2, june, None)
+    read = _List("payouts", "running", 1.0, None, None)
+    closed = _List("disputes", "forbidden", 0.0, None, None)
+    aside = _List("coupons", "waiting", 0.0, None, None)
+
+    both = reached(charges, invoices, read, closed, aside)
+    assert both is not None
+    assert (both.since, both.running) == (june, True)  # as far as the list that is furthest behind
+    unsaid = reached(charges, replace(invoices, reaches_back_to=None))
+    assert unsaid is not None and unsaid.since is None
+    assert reached() is not None  # nothing has begun
+    assert reached(read, closed, aside) is None  # all that figures are made of is there
+    assert reached(charges, last_sync_at=NOW) is None  # not a first load
+    assert reached(charges, state="disconnecting") is None
+    waits = reached(charges, state="reauth")
+    assert waits is not None and not waits.running

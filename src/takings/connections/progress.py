@@ -136,7 +136,8 @@ def progress(store: Store, connection_id: str, now: datetime) -> Progress:
 
 def _place(one: ListProgress) -> tuple[int, bool, int, str]:
     """Return where a list stands among the others: what moves and what matters comes first."""
-    return _ORDER[one.state], one.table not in MEASURED, -one.rows, one.path
+    is_read = one.state == "running" and one.share >= 1
+    return _ORDER["complete" if is_read else one.state], one.table not in MEASURED, -one.rows, one.path
 
 
 def time_left(share: float, spent: timedelta) -> timedelta | None:

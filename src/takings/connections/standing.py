@@ -148,8 +148,9 @@ def _reach(facts: _Facts) -> Reach | None:
     if connection.last_sync_at is not None or connection.state == "disconnecting":
         return None
     readable = [one for one in facts.lists if one.state not in ("forbidden", "unavailable")]
-    loading = [one for one in readable if one.table in MEASURED and one.complete_as_of is None]
-    if readable and not loading:
+    measured = [one for one in readable if one.table in MEASURED]
+    loading = [one for one in measured if one.complete_as_of is None and (one.progress < 1 or one.state == "partial")]
+    if measured and not loading:
         return None
     moments = [one.reaches_back_to for one in loading]
     known = [moment for moment in moments if moment is not None]

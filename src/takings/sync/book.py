@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
@@ -24,6 +24,8 @@ Kind = Literal["backfill", "refresh"]
 #: How long a run belongs to whoever last said that it works on it.
 LEASE = timedelta(seconds=15)
 _REASON_CHARS = 500
+#: Up to when events were read is noted at the end of a run only: until then they are still to be made use of.
+EVENTS: Final = "/v1/events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,11 +318,10 @@ class RunBook:
                 )
             )
             self._write_lists(db, run, lists.values())
-            complete = [known.list for known in lists.values() if known.state == "complete"]
-            if complete:
+            if EVENTS in lists and lists[EVENTS].state == "complete":
                 db.execute(
                     sa.update(list_states)
-                    .where(list_states.c.connection_id == run.connection_id, list_states.c.list.in_(complete))
+                    .where(list_states.c.connection_id == run.connection_id, list_states.c.list == EVENTS)
                     .values(complete_as_of=run.started_at)
                 )
             for table, count in rows.items():
@@ -419,6 +420,8 @@ class RunBook:
             }
             if begun:
                 values["started_at"] = now
+            if known.state == "complete" and known.list != EVENTS:
+                values["complete_as_of"] = run.started_at
             self._upsert(db, list_states, {"connection_id": run.connection_id, "list": known.list}, values)
 
     def _upsert(self, db: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> None:

@@ -460,6 +460,11 @@ class Runner:
         windows = self._noted.get(path, {}).values()
         still = [window for window in windows if not window.done]
         endpoint = self._endpoints.get(path)
+        if not still and endpoint is not None and not endpoint.needs:
+            # Nothing adds to a list of its own any more: whoever looks need not wait for the rest of the run.
+            progress.state, progress.progress, progress.estimate = "complete", 1.0, progress.rows
+            progress.reaches_back_to = min((w.start for w in windows if w.start is not None), default=None)
+            return
         if endpoint is None or not endpoint.created_filter or endpoint.needs:
             done = sum(1 for window in windows if window.done)
             progress.progress = done / len(windows) if windows else 0.0

@@ -20,7 +20,7 @@ from takings.settings import Settings
 from takings.store import RequestCounter, SharedLimiter, Store
 from takings.stripe import Stripe
 from takings.sync import plan
-from takings.sync.book import Kind, ListProgress, Lost, Run, RunBook, RunState
+from takings.sync.book import EVENTS, Kind, ListProgress, Lost, Run, RunBook, RunState
 from takings.sync.changes import changes
 from takings.sync.cut import Cutter
 from takings.sync.plan import BRIDGE_LIST, PRICES_BY_ID, Window
@@ -235,7 +235,7 @@ class Sync:
 
     def _take_changes(self, connection: Connection, run: Run, scope: Scope, tables: set[str]) -> list[Window]:
         """Bring in what events tell of objects that were not listed again; return lists inside them to read whole."""
-        since = self.book.complete_as_of(connection.id).get("/v1/events")
+        since = self.book.complete_as_of(connection.id).get(EVENTS)
         if since is None:
             return []
         born: list[Window] = []

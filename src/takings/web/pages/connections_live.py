@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
 
 from anyio import to_thread
@@ -122,7 +123,7 @@ def live_part(found: Progress, connection: Connection, reader: Reader) -> LivePa
     elif running:
         rate = words.number(round(run.rate)) if run.rate is not None else words("connections.none")
         summary = words("connections.progress_running", rows=run.rows, rate=rate, requests=run.requests)
-        if found.left is not None:
+        if found.left is not None and found.left >= timedelta(seconds=1):
             left = words("connections.progress_left", left=duration(found.left, words))
     else:
         ago = words.ago(min(run.ended_at or run.started_at, reader.now), reader.now)
@@ -143,6 +144,7 @@ def live_part(found: Progress, connection: Connection, reader: Reader) -> LivePa
 def _row(one: ListProgress, reader: Reader) -> LiveRow:
     words = reader.words
     of = since = ""
+    is_read = one.state == "running" and one.share >= 1  # what lies inside its objects may still be on its way
     if one.estimate and one.state in ("running", "waiting") and one.estimate > one.rows:
         of = words("connections.of_about", n=rounded(one.estimate))
     if one.reaches_back_to is not None and one.complete_as_of is None:
@@ -152,14 +154,14 @@ def _row(one: ListProgress, reader: Reader) -> LiveRow:
         path=one.path,
         table=one.table,
         state=one.state,
-        state_text=words(f"connections.list_{one.state}"),
-        tone=LIST_TONES[one.state],
+        state_text=words("connections.list_read" if is_read else f"connections.list_{one.state}"),
+        tone="good" if is_read else LIST_TONES[one.state],
         reason=words.reason(one.reason_code, one.reason) if one.reason else None,
         rows=one.rows,
         of=of,
-        rate="" if one.rate is None else words.number(round(one.rate)),
-        left="" if one.left is None else duration(one.left, words),
-        share=one.share if one.state == "running" else None,
+        rate="" if one.rate is None or is_read else words.number(round(one.rate)),
+        left="" if one.left is None or is_read else duration(one.left, words),
+        share=one.share if one.state == "running" and not is_read else None,
         since=since,
     )
 
