@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from takings.cli import processes
+from takings.cli.demo import sweep
 from takings.cli.processes import Gone, Program, Stopped, Supervisor
 from takings.errors import Misconfigured
 
@@ -186,3 +187,14 @@ def test_the_web_answers_only_when_somebody_listens() -> None:
         port = server.getsockname()[1]
     with pytest.raises(processes.Unavailable, match="no answer within 1 s"):
         processes.answers("127.0.0.1", port, timeout_s=1.0)
+
+
+def test_a_demo_sweeps_up_after_one_that_was_killed_and_lets_a_running_one_be(tmp_path: Path) -> None:
+    killed, running, foreign = (tmp_path / f"takings-demo-{name}" for name in ("killed", "running", "foreign"))
+    for folder in (killed, running, foreign):
+        folder.mkdir()
+    with processes.only_one(killed):
+        pass
+    with processes.only_one(running):
+        sweep(tmp_path)
+        assert (killed.exists(), running.exists(), foreign.exists()) == (False, True, True)

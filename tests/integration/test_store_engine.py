@@ -378,12 +378,15 @@ def test_a_lock_that_is_kept_is_waited_for_a_while(tmp_path: Path, monkeypatch: 
     store.close()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_is_told_of(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir(mode=0o500)
+@pytest.mark.parametrize("home", ["made unwritable", "/proc/takings"])
+def test_a_folder_that_may_not_be_written_is_told_of(tmp_path: Path, home: str) -> None:
+    folder = Path(home) if home.startswith("/") else tmp_path / "home"
+    if folder.is_relative_to(tmp_path):
+        folder.mkdir(mode=0o500)
+        if os.geteuid() == 0:  # root may write everywhere but into the kernel's own files
+            folder = Path("/sys/takings")
     with pytest.raises(Misconfigured):
-        Store.open(made(home))
+        Store.open(made(folder))
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,9 @@ def test_keys_in_the_settings_win_and_the_newest_seals(tmp_path: Path) -> None:
     assert not (tmp_path / "secret.key").exists()
 
 
-@pytest.mark.parametrize("key", ["correct horse battery staple", "AAAA", "ключ", Fernet.generate_key().decode() + ",x"])
+@pytest.mark.parametrize(
+    "key", ["correct horse battery staple", "AAAA", "ключ", Fernet.generate_key().decode() + ",x"], ids=range(4)
+)
 def test_a_passphrase_is_no_key(tmp_path: Path, key: str) -> None:
     with pytest.raises(Misconfigured) as told:
         Vault.open(made(tmp_path, secret_key=key))
@@ -70,7 +72,7 @@ def test_a_spoilt_key_file_is_told_of_and_not_replaced(tmp_path: Path, content: 
     assert (tmp_path / "secret.key").read_bytes() == content
 
 
-@pytest.mark.parametrize("sealed", [b"", b"x", b"gAAAAAB", Fernet(Fernet.generate_key()).encrypt(b"{}")])
+@pytest.mark.parametrize("sealed", [b"", b"x", b"gAAAAAB", Fernet(Fernet.generate_key()).encrypt(b"{}")], ids=range(4))
 def test_what_no_key_opens_is_a_matter_of_keys(tmp_path: Path, sealed: bytes) -> None:
     with pytest.raises(Misconfigured) as told:
         Vault.open(made(tmp_path)).unseal(sealed)

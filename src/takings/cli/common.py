@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +60,8 @@ def ready_home(home: Path) -> None:
     Raises:
         Misconfigured: It cannot; the sentence names the folder and the reason.
     """
+    import tempfile
+
     from takings.errors import Misconfigured
 
     try:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 EMAIL = "demo@example.com"
 NOTE = "demo.json"
+PREFIX = "takings-demo-"
 
 
 @click.command(short_help="Show the product with a simulated Stripe.")
@@ -58,7 +59,8 @@ def demo(
 
     from takings.cli import processes
 
-    with tempfile.TemporaryDirectory(prefix="takings-demo-", ignore_cleanup_errors=True) as folder:
+    sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder:
         try:
             return _run(home or Path(folder), from_scratch, objects, months, host, port, not no_browser)
         except processes.Stopped:
@@ -122,6 +124,19 @@ def _run(
         supervisor.run()
     click.echo("Stopped.", err=True)
     return 0
+
+
+def sweep(folder: Path) -> None:
+    """Delete what demos that were killed have left in the folder for temporary files; those that run are let be."""
+    import os
+    import shutil
+
+    from takings.cli import processes
+
+    for left in folder.glob(f"{PREFIX}*"):
+        ours = (left / processes.LOCK_FILE).exists() and left.stat().st_uid == os.getuid()
+        if ours and processes.running(left) is None:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def stripe_variables(simulator: Mapping[str, Any]) -> dict[str, str]:

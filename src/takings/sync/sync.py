@@ -123,7 +123,8 @@ class Sync:
         counter = RequestCounter(self._store, connection.account_id, connection.livemode, self._clock)
         try:
             with closing(self._connections.client(connection, limiter=limiter, on_request=counter)) as stripe:
-                run = self.book.claim(connection_id) or self._begin(connection)
+                resumed = self.book.claim(connection_id)
+                run = resumed or self._begin(connection)
                 if run is None:
                     raise Unavailable(
                         "sync.busy",
@@ -132,7 +133,7 @@ class Sync:
                     )
                 log.info("sync.run_started", run=run.id, kind=run.kind, phase=run.phase)
                 try:
-                    summary = self._carry_out(connection, run, stripe, stop, patient)
+                    summary = self._carry_out(connection, run, stripe, stop, patient, resumed is not None)
                 except Lost:
                     raise Unavailable(
                         "sync.busy",
@@ -177,12 +178,21 @@ class Sync:
         return SINGLES.get(path) or self._catalog.endpoint(path).table
 
     def _carry_out(
-        self, connection: Connection, run: Run, stripe: Stripe, stop: threading.Event, patient: bool
+        self,
+        connection: Connection,
+        run: Run,
+        stripe: Stripe,
+        stop: threading.Event,
+        patient: bool,
+        resumed: bool,
     ) -> Summary:
         scope = Scope(connection.account_id, connection.livemode)
         lists = self.book.lists(connection.id)
         floor = self._floor(stripe)
         tables: set[str] = set()
+        recount: set[str] = set()
+        # Rows that were written right before a kill, or that an earlier connection of this account left, are in no count.
+        uncounted = resumed or (run.kind == "backfill" and self._holds_rows(scope))
         parked: dict[str, TakingsError] = {}
 
         def phase(windows: list[Window]) -> Outcome:
@@ -214,14 +224,17 @@ class Sync:
         if run.phase == "changes":
             extra = self._by_id(scope)
             if run.kind == "refresh":
-                extra += self._take_changes(connection, run, scope, tables)
+                extra += self._take_changes(connection, run, scope, recount)
+                tables |= recount
             for path in {window.list for window in extra} - lists.keys():
                 lists[path] = ListProgress(path, BRIDGE.table if path == BRIDGE_LIST else self._table(path))
             run = self.book.phase(run, "bridges", extra, lists)
             outcome = phase(extra)
             if outcome.fatal or outcome.stopped:
                 return self._leave(connection, run, outcome)
-        return self._close(connection, run, lists, parked, tables)
+        return self._close(
+            connection, run, lists, parked, changed=bool(tables), recount=None if uncounted else sorted(recount)
+        )
 
     def _floor(self, stripe: Stripe) -> int:
         """Return the second at which the account was made: nothing is older."""
@@ -242,11 +255,22 @@ class Sync:
         writer = self._warehouse.writer()
         for pieces in changes(self._warehouse, self._catalog, scope, since - EVENTS_OVERLAP, self._clock.now()):
             deliveries = [delivery for piece in pieces for delivery in piece.deliveries]
-            writer.write(deliveries)
-            tables.update(delivery.table for delivery in deliveries)
+            result = writer.write(deliveries)
+            tables.update(
+                table for (table, _), change in result.tables.items() if change.new or change.changed or change.deleted
+            )
             born += [window for piece in pieces for window in piece.windows]
             self.book.beat(run)
         return list({(window.list, window.parent): window for window in born}.values())
+
+    def _holds_rows(self, scope: Scope) -> bool:
+        asked = {"account": scope.account, "livemode": scope.livemode}
+        return bool(
+            self._warehouse.query(
+                "SELECT 1 AS here FROM raw.versions AS v WHERE v.account = $account AND v.livemode = $livemode LIMIT 1",
+                asked,
+            ).rows
+        )
 
     def _by_id(self, scope: Scope) -> list[Window]:
         """Return what no list gives: inline prices, and which transactions each automatic payout paid out."""
@@ -273,7 +297,9 @@ class Sync:
         run: Run,
         lists: dict[str, ListProgress],
         parked: dict[str, TakingsError],
-        tables: set[str],
+        *,
+        changed: bool,
+        recount: list[str] | None,
     ) -> Summary:
         """Say of each list how it came out, count the rows, and end the run."""
         parents = {n.path: table for table, kept in Cutter(self._catalog).nested.items() for n in kept}
@@ -298,12 +324,10 @@ class Sync:
         state: RunState = "partial" if short else "complete"
         reason = next(iter(parked.values()), None)
         scope = Scope(connection.account_id, connection.livemode)
-        # A first run may find rows that an earlier connection of this account left: they count too.
-        counted = None if run.kind == "backfill" else sorted(tables)
-        self.book.end(run, state, lists, self._warehouse.count(scope, counted), reason)
+        self.book.end(run, state, lists, self._warehouse.count(scope, recount), reason)
         if state == "complete":
             self._connections.mark_synced(connection.id, run.started_at)
-            if tables:
+            if changed:
                 _quietly(self._warehouse.maintain)
         return Summary(connection.id, state, lists, reason)
 
