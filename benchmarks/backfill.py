@@ -95,7 +95,11 @@ def work(connection: str, profile: bool) -> None:
     wall = time.monotonic() - begun
     after = resource.getrusage(resource.RUSAGE_SELF)
     rows = parts.warehouse.query("SELECT count(*) FROM raw.versions").rows[0][0]
-    typed = sum(parts.warehouse.count(Scope(*parts.warehouse.query("SELECT account, livemode FROM raw.versions LIMIT 1").rows[0])).values())
+    typed = sum(
+        parts.warehouse.count(
+            Scope(*parts.warehouse.query("SELECT account, livemode FROM raw.versions LIMIT 1").rows[0])
+        ).values()
+    )
     size = sum(file.stat().st_size for file in (parts.settings.home / "warehouse").rglob("*") if file.is_file())
     print(
         json.dumps(

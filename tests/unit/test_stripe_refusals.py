@@ -34,6 +34,8 @@ CASES = [
         "stripe.account_access",
     ),
     (400, {"type": "invalid_request_error", "message": "Your account is not set up to use Issuing."}, Refused, "stripe.not_enabled"),
+    (403, {"message": "Your account is not set up to use Climate Orders."}, Refused, "stripe.not_enabled"),
+    (403, {"message": "Your account does not have access to Sigma."}, Refused, "stripe.not_enabled"),
     (404, {"message": "Unrecognized request URL (GET: /v1/x)."}, Refused, "stripe.not_enabled"),
     (404, {}, Refused, "stripe.not_enabled"),
     (404, {"code": "resource_missing", "param": "id"}, NotFound, "stripe.missing"),

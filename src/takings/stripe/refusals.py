@@ -17,6 +17,11 @@ _QUOTED = re.compile(
 )
 _KEY_FORM = re.compile(r"(?:sk|rk|pk|acct)_")
 _ON_ACCOUNT = re.compile(r"\baccount '?(acct_[A-Za-z0-9]{1,60})\b")
+# A 403 that is about the account and not about the key: a product that is not switched on.
+_NOT_OFFERED = re.compile(
+    r"\baccount (?:is not|isn't|does not have|doesn't have|must|needs)\b|\bnot (?:set up|enabled|activated|available)\b",
+    re.IGNORECASE,
+)
 _NO_ACCESS = re.compile(r"does not have access to (?:the )?account", re.IGNORECASE)
 _OUR_FAULT: Final = frozenset(
     (
@@ -52,6 +57,15 @@ def read_error(body: bytes) -> StripeError:
         return msgspec.json.decode(body, type=_Body).error
     except (msgspec.DecodeError, UnicodeDecodeError):
         return StripeError()
+
+
+def _not_enabled(endpoint: str, fields: dict[str, str | int | None]) -> Refused:
+    return Refused(
+        "stripe.not_enabled",
+        f"Stripe does not offer {endpoint} to this account: it belongs to a product that is not switched on. "
+        "Nothing needs to be done unless you use that product.",
+        **fields,
+    )
 
 
 def permission_of(message: str) -> str | None:
@@ -118,6 +132,8 @@ def refusal(
             "then re-authenticate.",
             **fields,
         )
+    if status == 403 and permission_of(message) is None and _NOT_OFFERED.search(message):
+        return _not_enabled(endpoint, fields)
     if status == 403:
         permission = permission_of(message) or "Read"
         return Refused(
@@ -146,12 +162,7 @@ def refusal(
     if code == "resource_missing":
         return NotFound("stripe.missing", "Stripe has no such object (any more).", **fields)
     if status in (400, 404) and not (error.param or code in _OUR_FAULT or code.startswith("parameter_")):
-        return Refused(
-            "stripe.not_enabled",
-            f"Stripe does not offer {endpoint} to this account: it belongs to a product that is not switched on. "
-            "Nothing needs to be done unless you use that product.",
-            **fields,
-        )
+        return _not_enabled(endpoint, fields)
     return Unexpected(
         "stripe.status",
         f"Stripe answered a request for {endpoint} with status {status}, which this program did not expect: "

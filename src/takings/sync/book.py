@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from takings.clock import Clock, from_unix
 from takings.errors import TakingsError
 from takings.store import Store
-from takings.store.schema import list_states, runs, table_rows, windows, workers
+from takings.store.schema import connections, list_states, runs, table_rows, windows, workers
 from takings.sync.plan import Window
 
 ListStanding = Literal["waiting", "running", "complete", "partial", "forbidden", "unavailable"]
@@ -118,6 +118,11 @@ class RunBook:
                 )
             )
             return Run(row.id, row.connection_id, row.kind, phase, "running", row.started_at)
+
+    def taken_up(self, connection_id: str) -> None:
+        """Note that the wish to synchronise now is being fulfilled."""
+        with self._store.write() as db:
+            db.execute(sa.update(connections).where(connections.c.id == connection_id).values(sync_wanted_at=None))
 
     def _unread(self, db: sa.Connection, run_id: str) -> bool:
         return (

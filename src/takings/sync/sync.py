@@ -131,6 +131,7 @@ class Sync:
                         f"“{connection.name}” is being synchronised by another process: wait for it.",
                         name=connection.name,
                     )
+                self.book.taken_up(connection_id)
                 log.info("sync.run_started", run=run.id, kind=run.kind, phase=run.phase)
                 try:
                     summary = self._carry_out(connection, run, stripe, stop, patient, resumed is not None)

@@ -99,7 +99,6 @@ class Worker:
                 self._warehouse.purge(Scope(connection.account_id, connection.livemode))
                 self._connections.forget(connection.id)
                 return
-            self._taken_up(connection)
             summary = self._sync.run_once(connection.id, stop=halt, patient=True)
             if summary.state == "partial":
                 self._later(connection, summary)
@@ -111,12 +110,6 @@ class Worker:
         except Exception:
             self._log.exception("worker.crashed", connection=connection.id)
             self._later(connection, None)
-
-    def _taken_up(self, connection: Connection) -> None:
-        with self._store.write() as db:
-            db.execute(
-                sa.update(connections_table).where(connections_table.c.id == connection.id).values(sync_wanted_at=None)
-            )
 
     def _later(self, connection: Connection, summary: Summary | None) -> None:
         self._log.info("worker.again_later", connection=connection.id, state=summary.state if summary else "failed")
