@@ -156,6 +156,25 @@ def test_owners_do_not_mix(warehouse: Warehouse) -> None:
     assert warehouse.query("SELECT count(*) FROM raw.versions").rows == [(1,)]
 
 
+def test_what_is_purged_is_gone_from_the_disk(tmp_path: Path) -> None:
+    settings = takings_settings.load({}, home=tmp_path)
+    with Warehouse.open(settings, CATALOG) as warehouse:
+        writer = warehouse.writer()
+        writer.write([delivery(*(charge(n) for n in range(300))), delivery(charge(1), scope=OTHER)])
+        writer.write([delivery(charge(900))])
+        warehouse.maintain()
+        warehouse.purge(OWNER)
+        left = list((tmp_path / "warehouse" / "data").rglob("*.parquet"))
+        assert warehouse.query("SELECT count(*) FROM raw.versions").rows == [(1,)]
+        import pyarrow.parquet as parquet
+
+        assert left and all(set(parquet.read_table(file).column("id").to_pylist()) == {"ch_1"} for file in left)
+        warehouse.purge(OTHER)
+        assert list((tmp_path / "warehouse" / "data").rglob("*.parquet")) == []
+        warehouse.writer().write([delivery(charge(5))])
+        assert warehouse.count(OWNER, ["charges"]) == {"charges": 1}
+
+
 def test_a_deleted_object_keeps_its_last_row_and_may_come_back(warehouse: Warehouse) -> None:
     writer = warehouse.writer()
     writer.write([delivery(charge(1), charge(2))])

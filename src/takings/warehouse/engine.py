@@ -73,6 +73,10 @@ class Engine(ABC):
         """Merge small files and drop what nobody can reach any more."""
 
     @abstractmethod
+    def scrub(self) -> None:
+        """Remove deleted rows from the disk at once, with every older state of the tables they were in."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of files and memory."""
 
@@ -151,6 +155,15 @@ class Lake(Engine):
                 session.execute(f"SET threads = {self._config['threads']}")
             session.execute(f"CALL ducklake_expire_snapshots('{NAME}', older_than => now() - INTERVAL 1 DAY)")
             session.execute(f"CALL ducklake_cleanup_old_files('{NAME}', older_than => now() - INTERVAL 1 HOUR)")
+            # What a killed writer left unfinished.
+            session.execute(f"CALL ducklake_delete_orphaned_files('{NAME}', older_than => now() - INTERVAL 1 DAY)")
+
+    def scrub(self) -> None:
+        """Rewrite files that hold deleted rows, forget every snapshot but the present one, and delete what was theirs."""
+        with self.session(write=True) as session, mapped():
+            session.execute(f"CALL ducklake_rewrite_data_files('{NAME}', delete_threshold => 0)")
+            session.execute(f"CALL ducklake_expire_snapshots('{NAME}', older_than => now())")
+            session.execute(f"CALL ducklake_cleanup_old_files('{NAME}', cleanup_all => true)")
 
     def close(self) -> None:
         """Close every session."""
@@ -203,6 +216,12 @@ class File(Engine):
         """Write everything from the log into the file."""
         with self.session(write=True) as session, mapped():
             session.execute("CHECKPOINT")
+
+    def scrub(self) -> None:
+        """Give the room of deleted rows back."""
+        with self.session(write=True) as session, mapped():
+            session.execute("VACUUM")
+            session.execute("FORCE CHECKPOINT")
 
     def close(self) -> None:
         """Nothing stays open between sessions."""

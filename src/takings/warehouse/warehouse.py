@@ -142,10 +142,10 @@ class Warehouse:
         return found
 
     def purge(self, scope: Scope) -> None:
-        """Remove every row and version of one owner.
+        """Remove every row and version of one owner, from the tables and from the disk.
 
         Raises:
-            Unavailable: The warehouse is busy or the disk is full; nothing was removed.
+            Unavailable: The warehouse is busy or the disk is full; try again.
         """
         owner = [scope.account, scope.livemode]
         with self._engine.session(write=True) as session, mapped():
@@ -160,6 +160,7 @@ class Warehouse:
             except BaseException:
                 session.execute("ROLLBACK")
                 raise
+        self._engine.scrub()
 
     @contextmanager
     def _asked(self, sql: str, params: Parameters, timeout_s: float | None) -> Iterator[Session]:
