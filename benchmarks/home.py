@@ -193,7 +193,7 @@ def fill(app: program.App, payments: int, months: int, now: datetime) -> None:
 
     for table, body in objects(payments, now, months):
         counts[table] = counts.get(table, 0) + 1
-        waiting.setdefault(table, []).append(Item(body["id"], body["created"], json.dumps(body).encode()))
+        waiting.setdefault(table, []).append(Item.of(body["id"], body["created"], json.dumps(body).encode()))
         if counts[table] % BATCH == 0:
             write()
     write()

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -57,8 +58,12 @@ class Started:
 
     def children(self) -> dict[str, psutil.Process]:
         """Return its children by command: web, worker, simulator."""
-        found = psutil.Process(self.process.pid).children()
-        return {child.cmdline()[child.cmdline().index("takings") + 1]: child for child in found if child.cmdline()}
+        found = {}
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # one that has just died is none, a zombie too
+                if command := child.cmdline():
+                    found[command[command.index("takings") + 1]] = child
+        return found
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ class Books:
         self.count += 1
         body = {"id": f"{table[:2]}_{self.count}", "object": catalog.load().resources[table].object, **fields}
         body = {k: int(v.timestamp()) if isinstance(v, datetime) else v for k, v in body.items()}
-        item = Item(body["id"], body.get("created"), json.dumps(body, separators=(",", ":")).encode())
+        item = Item.of(body["id"], body.get("created"), json.dumps(body, separators=(",", ":")).encode())
         self._waiting.setdefault((table, Owner(account or self.account, livemode)), []).append(item)
         return str(body["id"])
 
@@ -221,7 +221,7 @@ def test_what_stripe_deleted_does_not_count(books: Books) -> None:
     resource = Delivery(
         table="balance_transactions",
         scope=Owner(books.account, True),
-        items=(Item(id_, None, json.dumps({"id": id_, "deleted": True}).encode()),),
+        items=(Item.of(id_, None, json.dumps({"id": id_, "deleted": True}).encode()),),
         as_of=NOW + timedelta(hours=1),
         known_at=NOW + timedelta(hours=1),
         source="refetch",
@@ -516,7 +516,7 @@ def year(warehouse: Warehouse) -> Reports:
         Delivery(
             table=table,
             scope=Owner("acct_1", True),
-            items=tuple(Item(o["id"], o["created"], json.dumps(o).encode()) for o in objects),
+            items=tuple(Item.of(o["id"], o["created"], json.dumps(o).encode()) for o in objects),
             as_of=NOW,
             known_at=NOW,
             source="list",

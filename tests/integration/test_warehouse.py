@@ -77,7 +77,7 @@ def charge(number: int, **fields: Any) -> Item:
         "amount": 100 + number,
         **fields,
     }
-    return Item(body["id"], created, json.dumps(body, separators=(",", ":")).encode())
+    return Item.of(body["id"], created, json.dumps(body, separators=(",", ":")).encode())
 
 
 def delivery(
@@ -119,7 +119,9 @@ def test_each_kind_of_field_gets_its_type(warehouse: Warehouse) -> None:
 
 
 def test_a_field_of_the_wrong_kind_or_missing_costs_only_itself(warehouse: Warehouse) -> None:
-    warehouse.writer().write([delivery(Item("ch_1", 5, b'{"id":"ch_1","amount":"many","created":5,"paid":{"no":1}}'))])
+    warehouse.writer().write(
+        [delivery(Item.of("ch_1", 5, b'{"id":"ch_1","amount":"many","created":5,"paid":{"no":1}}'))]
+    )
     row = warehouse.query("SELECT id, amount, paid, currency, epoch(created) AS created FROM stripe.charges").dicts()[0]
     assert row == {"id": "ch_1", "amount": None, "paid": None, "currency": None, "created": 5}
 
@@ -178,7 +180,7 @@ def test_what_is_purged_is_gone_from_the_disk(tmp_path: Path) -> None:
 def test_a_deleted_object_keeps_its_last_row_and_may_come_back(warehouse: Warehouse) -> None:
     writer = warehouse.writer()
     writer.write([delivery(charge(1), charge(2))])
-    writer.write([delivery(Item("ch_1", None, b""), at=10, deleted=True)])
+    writer.write([delivery(Item.of("ch_1", None, b""), at=10, deleted=True)])
     gone = warehouse.query("SELECT id, amount, _deleted_at FROM stripe.charges ORDER BY id").rows
     assert gone == [("ch_1", 101, T0 + timedelta(seconds=10)), ("ch_2", 102, None)]
     assert warehouse.count(OWNER, ["charges"]) == {"charges": 1}

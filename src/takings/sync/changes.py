@@ -74,7 +74,7 @@ def _pieces(catalog: Catalog, cutter: Cutter, scope: Scope, payload: bytes, now:
         gone = Delivery(
             table=resource.table,
             scope=scope,
-            items=(Item(head.id, head.created, raw),),
+            items=(Item.of(head.id, head.created, raw),),
             as_of=stamp.as_of,
             known_at=now,
             source="event",

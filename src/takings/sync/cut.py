@@ -104,7 +104,7 @@ class Cutter:
             raw = item.raw
             if nested:
                 raw = self._nested(resource, nested, identifier, raw, stamp, pieces, asked)
-            items.append(Item(identifier, item.created, raw))
+            items.append(Item.of(identifier, item.created, raw))
         own = _delivery(table, stamp, items, parent or None)
         pieces.deliveries.insert(0, own)
         return pieces
@@ -153,7 +153,7 @@ class Cutter:
             head = _head.decode(raw)
         except msgspec.ValidationError:
             head = _Head()
-        return Item(head.id or self._name(self._catalog.resources[kind.table], raw, scope), head.created, raw)
+        return Item.of(head.id or self._name(self._catalog.resources[kind.table], raw, scope), head.created, raw)
 
     def _name(self, resource: Resource, raw: bytes, scope: Scope) -> str:
         """Name an object that has no id: by its key fields, else by the account, else by its content."""

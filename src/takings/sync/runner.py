@@ -142,7 +142,7 @@ class Runner:
 
         self._queue: deque[Step] = deque()
         self._queued_rows = 0
-        self._most_queued = 2 * settings.batch_rows
+        self._most_queued = settings.batch_rows * 3 // 2
 
         # As noted in the store: the writer's own, one step behind the fetchers.
         self._noted: dict[str, dict[str, Window]] = {}
@@ -374,7 +374,7 @@ class Runner:
     def _take(self) -> list[Step]:
         steps: list[Step] = []
         rows = size = 0
-        while self._queue and rows < self._settings.batch_rows * 1.5 and size < _BATCH_BYTES:
+        while self._queue and rows < self._settings.batch_rows and size < _BATCH_BYTES:
             step = self._queue.popleft()
             self._queued_rows -= step.rows
             rows += step.rows
@@ -524,7 +524,7 @@ def _bridge(payout: str, items: list[Received], stamp: Stamp) -> Delivery:
             "payout": payout,
             "balance_transaction": item.id,
         }
-        rows.append(Item(body["id"], None, json.dumps(body, separators=(",", ":")).encode()))
+        rows.append(Item.of(body["id"], None, json.dumps(body, separators=(",", ":")).encode()))
     return Delivery(
         table=BRIDGE.table,
         scope=stamp.scope,

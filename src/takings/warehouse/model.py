@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -9,12 +10,23 @@ from typing import Any, Literal, NamedTuple
 VersionSource = Literal["list", "event", "webhook", "refetch", "bridge"]
 
 
+def content_hash(raw: bytes) -> str:
+    """Return the hash of a minified payload by which two states are told apart: BLAKE2b, 128 bits, hexadecimal."""
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+
 class Item(NamedTuple):
-    """One object on its way in."""
+    """One object on its way in. Make it with :meth:`of`."""
 
     id: str
     created: int | None  # Unix seconds; None where the object has none
     raw: bytes  # minified JSON
+    hash: str
+
+    @classmethod
+    def of(cls, identifier: str, created: int | None, raw: bytes) -> Item:
+        """Return an object with the hash of its content."""
+        return cls(identifier, created, raw, content_hash(raw))
 
 
 class Scope(NamedTuple):

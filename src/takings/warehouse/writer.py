@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from takings.clock import to_unix
 from takings.errors import TakingsError, Unavailable
 from takings.log import get
 from takings.warehouse.engine import Engine, Session, is_conflict, mapped
-from takings.warehouse.model import Delivery, Scope, TableChange, WriteResult
+from takings.warehouse.model import Delivery, Scope, TableChange, WriteResult, content_hash
 from takings.warehouse.tables import Table, quote
 
 _STAMP = pa.timestamp("us", tz="UTC")
@@ -35,11 +34,6 @@ _SCHEMA = pa.schema(
     ]
 )
 _ATTEMPTS = 8
-
-
-def content_hash(raw: bytes) -> str:
-    """Return the hash of a minified payload by which two states are told apart: BLAKE2b, 128 bits, hexadecimal."""
-    return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
 
 @dataclass(slots=True)
@@ -146,7 +140,7 @@ class Writer:
                 group.gone.update((item.id, delivery) for item in delivery.items)
                 continue
             for item in delivery.items:
-                group.add(_State(item.id, item.created, item.raw, content_hash(item.raw), delivery))
+                group.add(_State(*item, delivery))
         return {key: group for key, group in groups.items() if group.newest or group.gone}
 
     def _transaction(self, session: Session, groups: dict[tuple[str, Scope], _Group]) -> WriteResult:
@@ -182,10 +176,10 @@ class Writer:
         bounds = group.bounds(table)
         incoming = _arrow(table.resource.table, scope, list(group.newest.values()))
         session.register("incoming", incoming.select(["id"]))
-        here = {
-            row[0]: row[1:]
-            for row in session.execute(table.existing(bounds), [scope.account, scope.livemode]).fetchall()
-        }
+        here: dict[str, tuple[str, int, bool]] = {}
+        if session.execute(table.any_known(bounds)).fetchone():
+            known_rows = session.execute(table.existing(bounds), [scope.account, scope.livemode]).fetchall()
+            here = {row[0]: row[1:] for row in known_rows}
         session.unregister("incoming")
         keep: list[_State] = []
         leaving: list[str] = []
