@@ -15,7 +15,7 @@ from takings.warehouse import Delivery, Item, Scope, Warehouse
 
 
 class _Data(msgspec.Struct):
-    object: msgspec.Raw | None = None
+    object: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Event(msgspec.Struct):
@@ -62,7 +62,7 @@ def changes(
 def _pieces(catalog: Catalog, cutter: Cutter, scope: Scope, payload: bytes, now: datetime) -> Pieces | None:
     try:
         event = _event.decode(payload)
-        raw = bytes(event.data.object) if event.data and event.data.object else b""
+        raw = bytes(event.data.object) if event.data else b""
         head = _head.decode(raw)
     except msgspec.MsgspecError:
         return None
