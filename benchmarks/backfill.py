@@ -133,7 +133,7 @@ def report(took: dict[str, object], stripe: dict[str, object]) -> None:
     print(f"worker peak memory       {took['peak_mb']:.0f} MB")
     print(f"requests a full page     {asked / full:.3f} ({asked} for {full} pages)")
     print(f"disk                     {int(str(took['disk_bytes'])) / rows:.0f} bytes an object, raw and typed")
-    print(f"simulator CPU            {stripe.get('cpu_s', stripe.get('busy_s', 'unknown'))} s")
+    print(f"simulator CPU            {float(str(stripe['busy_cpu_seconds'])):.1f} s")
 
 
 if __name__ == "__main__":

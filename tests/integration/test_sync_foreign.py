@@ -164,6 +164,11 @@ class Foreign(BaseHTTPRequestHandler):
         if url.path in ("/v1/refunds", "/v1/disputes"):
             message = "The provided key 'rk_live_***ffff' does not have the required permissions for this endpoint on account 'acct_foreign'."
             return self._send(403, {"error": {"type": "invalid_request_error", "message": message}})
+        if url.path == "/v1/topups":
+            return self._send(
+                404,
+                {"error": {"type": "invalid_request_error", "code": "resource_missing", "message": "No such thing."}},
+            )
         if url.path.startswith(("/v1/issuing", "/v1/treasury")):
             return self._send(
                 400,

@@ -59,10 +59,11 @@ def read_error(body: bytes) -> StripeError:
         return StripeError()
 
 
-def _not_enabled(endpoint: str, fields: dict[str, str | int | None]) -> Refused:
+def not_enabled(**fields: str | int | None) -> Refused:
+    """Return the error of a list (``endpoint``) that belongs to a product which the account has not switched on."""
     return Refused(
         "stripe.not_enabled",
-        f"Stripe does not offer {endpoint} to this account: it belongs to a product that is not switched on. "
+        f"Stripe does not offer {fields['endpoint']} to this account: it belongs to a product that is not switched on. "
         "Nothing needs to be done unless you use that product.",
         **fields,
     )
@@ -133,7 +134,7 @@ def refusal(
             **fields,
         )
     if status == 403 and permission_of(message) is None and _NOT_OFFERED.search(message):
-        return _not_enabled(endpoint, fields)
+        return not_enabled(**fields)
     if status == 403:
         permission = permission_of(message) or "Read"
         return Refused(
@@ -162,7 +163,7 @@ def refusal(
     if code == "resource_missing":
         return NotFound("stripe.missing", "Stripe has no such object (any more).", **fields)
     if status in (400, 404) and not (error.param or code in _OUR_FAULT or code.startswith("parameter_")):
-        return _not_enabled(endpoint, fields)
+        return not_enabled(**fields)
     return Unexpected(
         "stripe.status",
         f"Stripe answered a request for {endpoint} with status {status}, which this program did not expect: "

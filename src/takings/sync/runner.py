@@ -23,6 +23,7 @@ from takings.log import get
 from takings.settings import Settings
 from takings.stripe import Item as Received
 from takings.stripe import Stripe
+from takings.stripe.refusals import not_enabled
 from takings.sync import plan
 from takings.sync.book import Advance, ListProgress, Run, RunBook
 from takings.sync.cut import Cutter, Pieces, Stamp
@@ -237,8 +238,11 @@ class Runner:
                 return self._single(window)
             return self._page(window)
         except NotFound:
-            # The parent, or the object itself, has been deleted meanwhile: there is nothing to read here.
-            return Step(window, replace(window, done=True, pages=window.pages + 1), requests=1)
+            done = replace(window, done=True, pages=window.pages + 1)
+            if window.parent:
+                # The parent, or the object itself, has been deleted meanwhile: there is nothing to read here.
+                return Step(window, done, requests=1)
+            return Step(window, done, requests=1, failure=not_enabled(endpoint=window.list), final=True)
         except Refused as error:
             if error.code == "stripe.cursor_lost":
                 return Step(window, plan.without_cursor(window), requests=1)
