@@ -46,7 +46,7 @@ class Settings:
         "ducklake", "Kind of warehouse: an open lake of Parquet files, or one DuckDB file."
     )
     warehouse_memory_mb: int = _setting(256, "Memory the warehouse engine may use in the worker.", least=64)
-    batch_rows: int = _setting(6000, "Objects written to the warehouse in one commit, about.", least=1, most=100_000)
+    batch_rows: int = _setting(4000, "Objects written to the warehouse in one commit, about.", least=1, most=100_000)
     fetch_threads: int = _setting(24, "Requests to Stripe under way at once, at most.", least=1, most=256)
     headroom: float = _setting(
         0.2, "Share of the account's request rate left to the company's own traffic.", least=0.0, most=0.95
