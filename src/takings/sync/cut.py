@@ -51,7 +51,7 @@ class Pieces:
         deliveries: Rows for the warehouse, the page's own first.
         windows: Lists inside objects that go on beyond what was embedded, to be read whole.
         children: Rows that came embedded, by path of the nested list.
-        unexpanded: Nested lists that were asked for and did not come.
+        unexpanded: Nested lists that were asked for, did not come, and are not read at their own address either.
     """
 
     deliveries: list[Delivery]
@@ -126,9 +126,9 @@ class Cutter:
             part = fields.get(kind.field)
             found = _read(part) if part is not None else None
             if found is None:
-                if asked and (kind.always or kind.expand):
-                    if kind.table in self._only_here and part is None:
-                        self._whole(kind, identifier, pieces)
+                if asked and kind.table in self._only_here:
+                    self._whole(kind, identifier, pieces)
+                elif asked:
                     pieces.unexpanded.add(kind.path or "")
                 continue
             if kind.expand:

@@ -310,8 +310,9 @@ class Sync:
             failure = parked.get(path)
             if failure is not None:
                 progress.state, progress.reason, progress.reason_code = "partial", failure.sentence, failure.code
-            elif progress.reason_code == "sync.not_expanded" and progress.rows == 0:
-                progress.state, progress.reason = "unavailable", "Stripe did not send this list with its parents."
+            elif progress.reason_code == "sync.not_expanded":
+                progress.state = "partial" if progress.rows else "unavailable"
+                progress.reason = "Stripe did not send this list with its parents."
             else:
                 progress.state, progress.reason, progress.reason_code = "complete", None, None
                 progress.progress = 1.0
