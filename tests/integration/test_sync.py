@@ -195,6 +195,18 @@ def test_a_list_the_key_may_not_read_is_forbidden_and_the_rest_complete(
     assert summary.lists["/v1/invoices"].reason
 
 
+def test_a_list_refused_half_way_is_partial_and_the_run_is_no_success(
+    simulator_factory: Callable[..., Simulator], tmp_path: Path
+) -> None:
+    stripe = simulator_factory(objects=3_000)
+    installation = Installation(tmp_path, stripe)
+    stripe.fault("forbidden", path="/v1/balance_transactions", query="payout=", after=3, times=None)
+    summary = installation.sync()
+    bridge = summary.lists["/v1/balance_transactions?payout={payout}"]
+    assert (bridge.state, summary.state) == ("partial", "partial")
+    assert bridge.rows and bridge.reason
+
+
 def test_a_revoked_key_stops_the_run_asks_for_a_new_one_and_the_run_goes_on(
     simulator_factory: Callable[..., Simulator], tmp_path: Path
 ) -> None:

@@ -306,6 +306,8 @@ class Sync:
         parents = {n.path: table for table, kept in Cutter(self._catalog).nested.items() for n in kept}
         for path, progress in lists.items():
             if progress.state in ("forbidden", "unavailable"):
+                if progress.rows:  # it gave rows before it was refused: what is here is short
+                    progress.state = "partial"
                 continue
             failure = parked.get(path)
             if failure is not None:

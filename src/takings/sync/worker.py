@@ -26,6 +26,8 @@ _SEEN_EVERY_S: Final = 5.0
 _AT_ONCE: Final = 4
 #: How soon a run that something held up is tried again.
 _AGAIN: Final = timedelta(seconds=60)
+#: How soon a run is made anew where Stripe refused part of a list.
+_ANEW: Final = timedelta(minutes=15)
 
 
 class Worker:
@@ -101,7 +103,9 @@ class Worker:
                 return
             summary = self._sync.run_once(connection.id, stop=halt, patient=True)
             if summary.state == "partial":
-                self._later(connection, summary)
+                # Where nothing is left unread, only a run of its own could do better: not every minute.
+                unread = self._sync.book.unfinished(connection.id)
+                self._later(connection, summary, _AGAIN if unread else _ANEW)
         except Refused as error:
             self._log.warning("worker.refused", connection=connection.id, code=error.code)
         except TakingsError as error:
@@ -111,14 +115,14 @@ class Worker:
             self._log.exception("worker.crashed", connection=connection.id)
             self._later(connection, None)
 
-    def _later(self, connection: Connection, summary: Summary | None) -> None:
+    def _later(self, connection: Connection, summary: Summary | None, wait: timedelta = _AGAIN) -> None:
         self._log.info("worker.again_later", connection=connection.id, state=summary.state if summary else "failed")
         try:
             with self._store.write() as db:
                 db.execute(
                     sa.update(connections_table)
                     .where(connections_table.c.id == connection.id)
-                    .values(next_sync_at=self._clock.now() + _AGAIN)
+                    .values(next_sync_at=self._clock.now() + wait)
                 )
         except TakingsError as error:
             self._log.warning("worker.unsaid", code=error.code)
