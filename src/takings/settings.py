@@ -67,7 +67,30 @@ class Settings:
     rate_live: int = _setting(100, "Requests a second that Stripe grants a live account.", least=1)
     rate_sandbox: int = _setting(25, "Requests a second that Stripe grants a sandbox.", least=1)
     rate_endpoint: int = _setting(25, "Requests a second that Stripe grants one endpoint.", least=1)
-    sync_every_seconds: int = _setting(900, "Time between two looks at what is new.", least=10)
+    follow_every_seconds: int = _setting(60, "Time between two looks at Stripe's events.", least=1)
+    sync_every_seconds: int = _setting(
+        900, "Time between two looks for new rows in lists that no event tells of.", least=10
+    )
+    reconcile_horizon_days: int = _setting(
+        30, "Time within which every row of every list is compared with Stripe again.", least=1, most=3650
+    )
+    read_share: float = _setting(
+        0.5,
+        "Share of Stripe's read allocation (500 reads a transaction, 10,000 a month at least) that following, "
+        "reconciling and verifying may use together.",
+        least=0.01,
+        most=1.0,
+    )
+    reconcile_rate_share: float = _setting(
+        0.25, "Share of the account's request rate that reconciling may use.", least=0.01, most=1.0
+    )
+    verify_every_hours: int = _setting(24, "Time between two sampled verifications.", least=1)
+    promise_hours: int = _setting(24, "Age of a table's data above which an alert is raised.", least=1)
+    keep_versions_days: int | None = _setting(
+        None, "Days for which states between an object's first and its last are kept; default for ever.", least=1
+    )
+    metrics: Literal["off", "on"] = _setting("off", "Whether /metrics serves figures for Prometheus.")
+    metrics_token: str | None = _secret("Token that /metrics asks for as a bearer; default none is asked for.")
     log_form: Literal["text", "json"] = _setting("text", "How logs are written: for people or for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "The least level that is logged.")
 

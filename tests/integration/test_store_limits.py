@@ -205,6 +205,7 @@ def test_requests_are_counted_by_hour_and_endpoint(store: Store) -> None:
         counter(request())
     counter(request("/v1/refunds"))
     clock.sleep(3600)
+    counter.purpose = "follow"
     counter(request())
     counter.flush()
     counter.flush()
@@ -214,14 +215,15 @@ def test_requests_are_counted_by_hour_and_endpoint(store: Store) -> None:
             sa.select(schema.request_counts).order_by(schema.request_counts.c.hour, schema.request_counts.c.endpoint)
         ).all()
     assert [tuple(row) for row in rows] == [
-        ("acct_1", True, hour - 1, "/v1/charges", 3),
-        ("acct_1", True, hour - 1, "/v1/refunds", 1),
-        ("acct_1", True, hour, "/v1/charges", 1),
+        ("acct_1", True, hour - 1, "/v1/charges", "other", 3),
+        ("acct_1", True, hour - 1, "/v1/refunds", "other", 1),
+        ("acct_1", True, hour, "/v1/charges", "follow", 1),
     ]
     assert counter.total == 5
     assert requests.used(store, "acct_1", True, hour) == 1
     assert requests.used(store, "acct_1", True, hour - 1) == 5
     assert requests.used(store, "acct_1", False, 0) == 0
+    assert requests.used_for(store, "acct_1", True, hour - 1) == {"other": 4, "follow": 1}
 
 
 def test_counters_of_several_threads_add_up(store: Store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import Final
+from typing import Final, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,6 +14,9 @@ from takings.errors import Unavailable
 from takings.store.engine import Store
 from takings.store.schema import request_counts
 from takings.stripe.client import Request
+
+Purpose = Literal["backfill", "follow", "reconcile", "verify", "other"]
+"""What requests are made for."""
 
 EVERY_S: Final = 5.0
 """Longest time, in seconds, for which counts of a busy connection are kept in memory only."""
@@ -27,15 +30,21 @@ class RequestCounter:
         account_id: ``acct_…``.
         livemode: Live and test are counted apart.
         clock: Tells the hour.
+
+    Attributes:
+        purpose: What requests are made for from now on.
     """
 
-    def __init__(self, store: Store, account_id: str, livemode: bool, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, account_id: str, livemode: bool, clock: Clock, purpose: Purpose = "other"
+    ) -> None:
         self._store = store
         self._account_id = account_id
         self._livemode = livemode
         self._clock = clock
+        self.purpose: Purpose = purpose
         self._mutex = threading.Lock()
-        self._counts: Counter[tuple[int, str]] = Counter()
+        self._counts: Counter[tuple[int, str, Purpose]] = Counter()
         self._total = 0
         self._next_flush = clock.monotonic() + EVERY_S
 
@@ -43,7 +52,7 @@ class RequestCounter:
         """Count a request."""
         hour = to_unix(self._clock.now()) // 3600
         with self._mutex:
-            self._counts[hour, request.endpoint[:300]] += 1
+            self._counts[hour, request.endpoint[:300], self.purpose] += 1
             self._total += 1
             now = self._clock.monotonic()
             if now < self._next_flush:
@@ -75,9 +84,10 @@ class RequestCounter:
                 "livemode": self._livemode,
                 "hour": hour,
                 "endpoint": endpoint,
+                "purpose": purpose,
                 "requests": n,
             }
-            for (hour, endpoint), n in sorted(counts.items())
+            for (hour, endpoint, purpose), n in sorted(counts.items())
         ]
         try:
             with self._store.write() as connection:
@@ -85,7 +95,7 @@ class RequestCounter:
                 statement = insert(request_counts)
                 connection.execute(
                     statement.on_conflict_do_update(
-                        index_elements=["account_id", "livemode", "hour", "endpoint"],
+                        index_elements=["account_id", "livemode", "hour", "endpoint", "purpose"],
                         set_={"requests": request_counts.c.requests + statement.excluded.requests},
                     ),
                     rows,
@@ -112,3 +122,19 @@ def used(store: Store, account_id: str, livemode: bool, since_hour: int) -> int:
                 )
             ).scalar_one()
         )
+
+
+def used_for(store: Store, account_id: str, livemode: bool, since_hour: int) -> dict[str, int]:
+    """Return how many requests an account was asked since an hour (hours since 1970, inclusive), by purpose.
+
+    Raises:
+        Unavailable: The store is away.
+    """
+    counts = request_counts
+    with store.read() as connection:
+        rows = connection.execute(
+            sa.select(counts.c.purpose, sa.func.sum(counts.c.requests))
+            .where(counts.c.account_id == account_id, counts.c.livemode == livemode, counts.c.hour >= since_hour)
+            .group_by(counts.c.purpose)
+        )
+        return {row[0]: int(row[1]) for row in rows}

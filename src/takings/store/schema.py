@@ -144,6 +144,10 @@ connections = _table(
     sa.Column("last_sync_at", Moment),  # end of the last run in which every permitted list came out complete
     sa.Column("sync_wanted_at", Moment),  # "Sync now" was pressed; cleared when a run takes it up
     sa.Column("next_sync_at", Moment),
+    # Connection of the platform or organisation whose key opens this account; None: it has its own key. Not a foreign
+    # key, since SQLite would have to remake the table: whoever removes a platform removes what hangs on it.
+    sa.Column("platform_id", sa.String(32), index=True),
+    sa.Column("webhook_secrets", sa.LargeBinary),  # encrypted JSON: signing secrets, newest first; None: no webhook
     sa.UniqueConstraint("account_id", "livemode", "source", name="uq_connections_account"),
 )
 
@@ -173,8 +177,8 @@ runs = _table(
     "runs",
     _id(),
     _to("connections"),
-    sa.Column("kind", sa.String(16), nullable=False),  # backfill, refresh
-    sa.Column("phase", sa.String(16), nullable=False, server_default="lists"),  # lists, bridges, done
+    sa.Column("kind", sa.String(16), nullable=False),  # backfill, follow, reconcile, verify
+    sa.Column("phase", sa.String(16), nullable=False, server_default="lists"),  # lists, changes, bridges, done
     sa.Column("state", sa.String(16), nullable=False),  # running, complete, partial, failed, stopped
     sa.Column("reason", sa.String(500)),
     sa.Column("reason_code", sa.String(100)),
@@ -185,6 +189,10 @@ runs = _table(
     sa.Column("rows_seen", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("requests", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("retries", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("rows_deleted", sa.BigInteger, nullable=False, server_default="0"),  # marked as gone from Stripe
+    sa.Column("events", sa.BigInteger, nullable=False, server_default="0"),  # events read for the first time
+    sa.Column("findings", sa.BigInteger, nullable=False, server_default="0"),  # rows that differed from Stripe's
+    sa.Column("estimate", sa.BigInteger),  # requests it was expected to take; None: nobody asked
     # Whoever works on it says so here, again and again; when it stops saying so, another takes over.
     sa.Column("lease_owner", sa.String(64)),
     sa.Column("lease_until", Moment),
@@ -206,6 +214,8 @@ windows = _table(
     sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("pages", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("purpose", sa.String(16), nullable=False, server_default="load"),  # load, head, events, refetch, check
+    sa.Column("check_id", sa.String(32), nullable=False, server_default=""),  # windows that together show a whole range
     sa.Index("ix_windows_run_state", "run_id", "state"),
 )
 
@@ -228,6 +238,8 @@ list_states = _table(
     sa.Column("started_at", Moment),
     sa.Column("updated_at", Moment),
     sa.Column("complete_as_of", Moment),  # everything Stripe held at this moment is here; None: never complete yet
+    sa.Column("read_at", Moment),  # when it was last asked for, whatever came of it; None: never
+    sa.Column("state_since", Moment),  # since when it stands as it does
     sa.PrimaryKeyConstraint("connection_id", "list"),
 )
 
@@ -248,8 +260,9 @@ request_counts = _table(
     sa.Column("livemode", sa.Boolean, nullable=False),
     sa.Column("hour", sa.BigInteger, nullable=False),  # hours since 1970
     sa.Column("endpoint", sa.String(300), nullable=False),
+    sa.Column("purpose", sa.String(16), nullable=False),  # backfill, follow, reconcile, verify, other
     sa.Column("requests", sa.BigInteger, nullable=False),
-    sa.PrimaryKeyConstraint("account_id", "livemode", "hour", "endpoint"),
+    sa.PrimaryKeyConstraint("account_id", "livemode", "hour", "endpoint", "purpose"),
 )
 
 # Requests granted to workers, one row a bucket: what makes one limiter of all of them.
@@ -269,4 +282,145 @@ workers = _table(
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("started_at", Moment, nullable=False),
     sa.Column("seen_at", Moment, nullable=False),
+)
+
+# How far each connection follows Stripe's events, and what it may still spend on looking again.
+follows = _table(
+    "follows",
+    sa.Column("connection_id", sa.String(32), sa.ForeignKey("connections.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("read_to", Moment),  # every event up to here has been made use of; None: not begun
+    sa.Column("caught_up_at", Moment),  # when Stripe last had nothing further to tell
+    sa.Column("gap_from", Moment),  # events from here to gap_to are lost for good; None: no gap being healed
+    sa.Column("gap_to", Moment),
+    sa.Column("tokens", sa.Float, nullable=False, server_default="0"),  # requests that looking again may spend now
+    sa.Column("tokens_at", Moment),
+    sa.Column("planned_at", Moment),  # when the ranges to look at again were last brought up to date
+    sa.Column("maintained_at", Moment),  # when its small files were last merged
+    sa.Column("verified_at", Moment),  # when it was last compared with Stripe, sampled or whole
+)
+
+# Ranges of lists that are looked at again, with when that was last done.
+stretches = _table(
+    "stretches",
+    _id(),
+    _to("connections"),
+    sa.Column("list", sa.String(300), nullable=False),  # path template
+    sa.Column("start_unix", sa.BigInteger),  # inclusive; None: from the beginning
+    sa.Column("end_unix", sa.BigInteger),  # exclusive; None: up to now (the tail of the list, or all of it)
+    sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),  # rows in it, as last seen
+    sa.Column("listed_at", Moment, nullable=False),  # when every row of it was last compared with Stripe
+    sa.Column("nested_at", Moment, nullable=False),  # the same with every list inside its objects
+    sa.Column("open_at", Moment, nullable=False),  # when its objects in open states were last looked at
+    sa.Column("wanted_at", Moment),  # somebody asked for it at this moment; None: by its turn
+    sa.Index("ix_stretches_connection_list", "connection_id", "list"),
+)
+
+# What was found different from Stripe, and how it was healed.
+findings = _table(
+    "findings",
+    _id(),
+    _to("connections"),
+    sa.Column("run_id", sa.String(32)),  # the run that found it; no key: outlives the run
+    sa.Column("origin", sa.String(16), nullable=False),  # follow, reconcile, verify
+    # missing, stale, ghost, altered, duplicate, count, balance, payout, gap
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("table_name", sa.String(100), nullable=False, server_default=""),
+    sa.Column("list", sa.String(300), nullable=False, server_default=""),
+    sa.Column("count", sa.BigInteger, nullable=False, server_default="1"),  # rows or events concerned
+    sa.Column("ids", sa.JSON, nullable=False),  # their ids, the first 1,000
+    sa.Column("subject", sa.String(255), nullable=False, server_default=""),  # currency or payout where one is meant
+    sa.Column("start_at", Moment),  # range of time it lies in; None: no bound
+    sa.Column("end_at", Moment),
+    sa.Column("stripe_figure", sa.String(64)),  # minor units or a count, as decimal text; None: no figures
+    sa.Column("our_figure", sa.String(64)),
+    sa.Column("difference", sa.String(64)),
+    sa.Column("silent", sa.Boolean, nullable=False, server_default=sa.false()),  # Stripe has no event that would tell
+    sa.Column("since", Moment),  # when it was last known to be right; None: never looked at before
+    sa.Column("found_at", Moment, nullable=False, index=True),
+    sa.Column("healed_at", Moment),
+    sa.Column("healed_by", sa.String(32)),  # read_again, marked_deleted, returned, reconciled; None: not healed
+)
+
+# Comparisons with Stripe and how they came out.
+proofs = _table(
+    "proofs",
+    _id(),
+    _to("connections"),
+    sa.Column("run_id", sa.String(32)),
+    sa.Column("asked", sa.JSON, nullable=False),  # what was to be compared: resource, window, full, sampled
+    sa.Column("state", sa.String(16), nullable=False),  # running, proven, differs, incomplete
+    sa.Column("reason", sa.String(500)),
+    sa.Column("reason_code", sa.String(100)),
+    sa.Column("started_at", Moment, nullable=False, index=True),
+    sa.Column("ended_at", Moment),
+    sa.Column("requests", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),  # rows compared
+    sa.Column("differences", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("parts", sa.JSON, nullable=False),  # by check: table or subject, rows, state, differences
+)
+
+# What Stripe sent to a webhook, written down before it is answered.
+deliveries = _table(
+    "deliveries",
+    _id(),
+    _to("connections"),
+    sa.Column("event_id", sa.String(255), nullable=False),  # evt_…
+    sa.Column("event_type", sa.String(200), nullable=False),
+    sa.Column("event_at", Moment),
+    sa.Column("body", sa.LargeBinary),  # as received; None once handled
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("received_at", Moment, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False, server_default="1"),  # how often it came
+    sa.Column("state", sa.String(16), nullable=False),  # waiting, handled, ignored
+    sa.Column("handled_at", Moment),
+    sa.UniqueConstraint("connection_id", "event_id", name="uq_deliveries_event"),
+    sa.Index("ix_deliveries_connection_state", "connection_id", "state"),
+)
+
+# Ways in which people are told of trouble.
+channels = _table(
+    "channels",
+    _id(),
+    sa.Column("kind", sa.String(16), nullable=False),  # mail, webhook
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column(
+        "settings", sa.LargeBinary, nullable=False
+    ),  # encrypted JSON: addresses, server, password, signing secret
+    sa.Column("locale", sa.String(8), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("disabled_at", Moment),
+    sa.Column("used_at", Moment),
+    sa.Column("answer", sa.String(500)),  # what the server said at the last try
+    sa.Column("failed", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+# Troubles that people are told of: one row from its beginning to its end.
+alerts = _table(
+    "alerts",
+    _id(),
+    _to("connections", nullable=True),
+    # refused, permission, stale, verify, drift, budget, gap, worker
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("subject", sa.String(300), nullable=False, server_default=""),  # table, list or currency concerned
+    sa.Column("fields", sa.JSON, nullable=False),  # values its sentence is filled with
+    sa.Column("opened_at", Moment, nullable=False, index=True),
+    sa.Column("closed_at", Moment),
+    sa.Column("seen_by", sa.String(200)),  # name of the person who said “seen”
+)
+
+# What was said of an alert, by channel: opened and closed are each said once, tried until it succeeds or is given up.
+notices = _table(
+    "notices",
+    _id(),
+    sa.Column("alert_id", sa.String(32), sa.ForeignKey("alerts.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column(
+        "channel_id", sa.String(32), sa.ForeignKey("channels.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    sa.Column("what", sa.String(16), nullable=False),  # opened, closed
+    sa.Column("state", sa.String(16), nullable=False),  # waiting, sent, given_up
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_at", Moment),
+    sa.Column("sent_at", Moment),
+    sa.Column("answer", sa.String(500)),
+    sa.UniqueConstraint("alert_id", "channel_id", "what", name="uq_notices_once"),
 )
