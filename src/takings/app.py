@@ -14,7 +14,7 @@ from takings import catalog as catalogs
 from takings.accounts import Audit, People, Sessions
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
-from takings.connections import Connections, Credentials
+from takings.connections import Connections, Credentials, Deliveries, SigningSecrets
 from takings.reports import Reports
 from takings.settings import Settings
 from takings.simulator.process import Simulator
@@ -77,6 +77,8 @@ class App:
     sessions: Sessions
     audit: Audit
     connections: Connections
+    signing: SigningSecrets
+    deliveries: Deliveries
     sync: Sync
     reports: Reports
     sample: Sample
@@ -111,6 +113,8 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
     audit = Audit(store, clock)
     sample = Sample(settings.home)
     connections = Connections(store, vault, catalog, settings, clock, audit, sample)
+    signing = SigningSecrets(store, vault, clock, audit)
+    deliveries = Deliveries(store, signing, clock)
     return App(
         settings=settings,
         clock=clock,
@@ -122,6 +126,8 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         sessions=Sessions(store, clock),
         audit=audit,
         connections=connections,
+        signing=signing,
+        deliveries=deliveries,
         sync=Sync(store, warehouse, catalog, connections, settings, clock),
         reports=Reports(warehouse, clock),
         sample=sample,

@@ -18,7 +18,9 @@ from takings.connections.model import (
 from takings.connections.probe import is_refusal
 from takings.connections.progress import ListProgress, Progress, RunProgress, progress
 from takings.connections.service import Connections
+from takings.connections.signing import SigningSecret, SigningSecrets
 from takings.connections.standing import Reach, Standing, Status, reach, standings, worker_is_there
+from takings.connections.webhooks import Deliveries, Delivery, Waiting
 
 __all__ = [
     "Authorization",
@@ -26,6 +28,8 @@ __all__ = [
     "Connection",
     "Connections",
     "Credentials",
+    "Deliveries",
+    "Delivery",
     "Estimate",
     "Key",
     "ListAccess",
@@ -37,10 +41,13 @@ __all__ = [
     "Removal",
     "RunProgress",
     "Sample",
+    "SigningSecret",
+    "SigningSecrets",
     "Source",
     "Standing",
     "State",
     "Status",
+    "Waiting",
     "Way",
     "is_refusal",
     "progress",

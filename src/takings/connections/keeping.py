@@ -173,6 +173,7 @@ class Keeping(Joining):
                         "state": "disconnecting",
                         "credentials": records.seal(self._vault, nothing),
                         "credentials_rev": connections.c.credentials_rev + 1,
+                        "webhook_secrets": None,
                         "sync_wanted_at": None,
                         "reason": None,
                         "reason_code": None,

@@ -375,6 +375,7 @@ deliveries = _table(
     sa.Column("handled_at", Moment),
     sa.UniqueConstraint("connection_id", "event_id", name="uq_deliveries_event"),
     sa.Index("ix_deliveries_connection_state", "connection_id", "state"),
+    sa.Index("ix_deliveries_connection_received", "connection_id", "received_at"),
 )
 
 # Ways in which people are told of trouble.

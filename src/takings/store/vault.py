@@ -18,6 +18,7 @@ from takings.store.engine import Store
 
 SEALED: Final = (
     (schema.connections, schema.connections.c.credentials),
+    (schema.connections, schema.connections.c.webhook_secrets),
     (schema.pending_connections, schema.pending_connections.c.credentials),
 )
 """Every table with its sealed column: what a rotation goes through."""
@@ -139,7 +140,7 @@ def rotate(settings: Settings, store: Store) -> int:
     done = 0
     with store.write(durable=True) as connection:
         for table, column in SEALED:
-            for key, sealed in connection.execute(sa.select(table.c.id, column)).all():
+            for key, sealed in connection.execute(sa.select(table.c.id, column).where(column.is_not(None))).all():
                 connection.execute(sa.update(table).where(table.c.id == key).values({column.name: vault.renew(sealed)}))
                 done += 1
     if file is not None:

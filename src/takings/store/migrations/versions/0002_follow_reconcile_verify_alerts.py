@@ -70,6 +70,7 @@ def upgrade() -> None:
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_deliveries_connection_id"), ["connection_id"], unique=False)
         batch_op.create_index("ix_deliveries_connection_state", ["connection_id", "state"], unique=False)
+        batch_op.create_index("ix_deliveries_connection_received", ["connection_id", "received_at"], unique=False)
 
     op.create_table(
         "findings",
