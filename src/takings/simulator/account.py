@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,17 +16,19 @@ import numpy as np
 from takings.catalog import ListEndpoint, load
 from takings.clock import Clock, to_unix
 from takings.simulator.answers import Answer, Fault, encode, missing, unknown_url
-from takings.simulator.children import CHILDREN
+from takings.simulator.children import CHILDREN, CONTAINED, WHOLE
 from takings.simulator.company import KINDS, Company
 from takings.simulator.dice import I64, Flags
 from takings.simulator.expansion import Expander
 from takings.simulator.filters import FILTERS, HIDDEN_UNLESS, Choice, field_of
 from takings.simulator.growth import CANCELED
+from takings.simulator.happenings import KEPT_S
 from takings.simulator.objects import events as events_module
 from takings.simulator.objects import money, shop
-from takings.simulator.objects.base import Object
+from takings.simulator.objects.base import EMBEDDED, Object, listed
 from takings.simulator.objects.builders import BUILDERS
-from takings.simulator.overlay import Overlay, Overlays, table_of
+from takings.simulator.older import render
+from takings.simulator.overlay import Overlays, table_of
 from takings.simulator.paging import Bounds, Cursor, Place, all_pass, key_of_row, page
 from takings.simulator.queries import Query, read
 from takings.simulator.tables import base62
@@ -114,11 +119,47 @@ _EVENT_NAMES = {
     "fee_refund": "application_fee.refund",
 }
 
+#: What tells that an object is new, where no ``….created`` does.
+_NEW = {
+    "charge": "charge.succeeded",
+    "checkout.session": "checkout.session.completed",
+    "invoice_payment": "invoice_payment.paid",
+    "payment_method": "payment_method.attached",
+}
+
+#: What a plan shares with the price that it also is, by the price's field.
+_AS_PLAN = {
+    "active": "active",
+    "currency": "currency",
+    "metadata": "metadata",
+    "nickname": "nickname",
+    "product": "product",
+    "unit_amount": "amount",
+    "unit_amount_decimal": "amount_decimal",
+}
+
+_HOUR_S = 3_600
 _PARENT = re.compile(r"\{[^}]*\}")
 
 
+@cache
 def _empty_lists() -> dict[str, ListEndpoint]:
     return {_PARENT.sub("{}", endpoint.path): endpoint for endpoint in load().lists}
+
+
+@dataclass
+class Telling:
+    """How ``/v1/events`` tells of changes.
+
+    Attributes:
+        api_version: What payloads are rendered in: another account default than this API version gives older shapes.
+        late_s: Seconds from an event's ``created`` until it is in the list.
+        times: How many events tell one change.
+    """
+
+    api_version: str = API_VERSION
+    late_s: float = 0.0
+    times: int = 1
 
 
 class Account:
@@ -143,7 +184,10 @@ class Account:
         self._overlays = Overlays()
         self._made = 0
         self._known = _empty_lists()
-        self._expander = Expander(self._find, self._build_rows, lambda id: table_of(company, id), self._child_rows)
+        self._opened = to_unix(clock.now())
+        self._expander = Expander(self._find, self._at, self._table_of, self._places)
+        #: How events of changes from now on are told.
+        self.telling = Telling()
 
     # Reading
 
@@ -198,11 +242,11 @@ class Account:
 
     def _one_below(self, table: str, field: str, parent_id: str, id: str, pairs: Sequence[tuple[str, str]]) -> Object:
         child = CHILDREN[table, field].table
-        parent = self._company.tables[table].row(parent_id)
-        if parent is None:
+        parent = self._object(table, parent_id)
+        if parent is None or parent.get("deleted"):
             raise missing(self._company.tables[table].object, parent_id)
-        row = self._company.tables[child].row(id)
-        if row is None or row not in CHILDREN[table, field].rows(self._company, parent).tolist():
+        places = self._places(table, field, parent_id)
+        if id not in places and self._company.tables[child].row(id) not in places:
             raise missing(self._company.tables[child].object, id)
         return self._one(child, id, pairs)
 
@@ -213,9 +257,9 @@ class Account:
             if id in overlay.deleted:
                 return _tombstone(base.object, id)
             if id in overlay.objects:
-                return copy.deepcopy(overlay.objects[id])
+                return self._at(table, [id])[0] if self._is_told(table, id) else None
         row = base.row(id)
-        if row is None:
+        if row is None or (table == "events" and base.created[row] < self._told_since()):
             return None
         if base.deleted is not None and base.deleted[row]:
             return _tombstone(base.object, id)
@@ -225,11 +269,112 @@ class Account:
         made = BUILDERS[table](self._company, rows)
         overlay = self._overlays.get(table)
         if overlay is not None and overlay.patches:
-            return [overlay.applied(thing) for thing in made]
-        return made
+            made = [overlay.applied(thing) for thing in made]
+        return self._as_now(table, made)
 
-    def _build_rows(self, table: str, rows: list[int]) -> list[Object]:
-        return self._build(table, np.array(rows, np.int64))
+    def _at(self, table: str, places: Sequence[Place]) -> list[Object]:
+        """Return the objects at some places of a list, in that order."""
+        rows = [place for place in places if isinstance(place, int)]
+        made = iter(self._build(table, np.array(rows, np.int64))) if rows else iter(())
+        added = {place for place in places if isinstance(place, str)}
+        new: dict[str, Object] = {}
+        if added:
+            objects = self._overlays[table].objects
+            new = {id: self._as_now(table, [copy.deepcopy(objects[id])])[0] for id in added}
+        return [next(made) if isinstance(place, int) else new[place] for place in places]
+
+    def _as_now(self, table: str, things: list[Object]) -> list[Object]:
+        """Bring what objects hold of others up to the changes of those: whole objects, and embedded lists."""
+        for field, other in WHOLE.get(table, ()):
+            overlay = self._overlays.get(other)
+            if overlay is not None and (overlay.patches or overlay.objects):
+                for thing in things:
+                    held = thing.get(field)
+                    if isinstance(held, dict):
+                        thing[field] = overlay.applied(held)
+                    elif isinstance(held, list):
+                        thing[field] = [overlay.applied(each) for each in held]
+        for (parent, field), children in CHILDREN.items():
+            if parent != table:
+                continue
+            overlay = self._overlays.get(children.table)
+            holds_changed = any(other in self._overlays for _, other in WHOLE.get(children.table, ()))
+            if overlay is None and not holds_changed:
+                continue
+            for thing in things:
+                held = thing.get(field)
+                if not isinstance(held, dict) or held.get("object") != "list":
+                    continue
+                row = self._company.tables[table].row(thing["id"])
+                before = children.rows(self._company, row).tolist() if row is not None else []
+                places = self._places(table, field, thing["id"])
+                if (
+                    places != before
+                    or holds_changed
+                    or (overlay is not None and not overlay.rows.keys().isdisjoint(before))
+                ):
+                    data = self._at(children.table, places[:EMBEDDED])
+                    thing[field] = listed(data, len(places), children.url.format(id=thing["id"]))
+        return things
+
+    def _places(self, table: str, field: str, parent_id: str) -> list[Place]:
+        """Return what a list under an object holds, in Stripe's order."""
+        children = CHILDREN[table, field]
+        row = self._company.tables[table].row(parent_id)
+        places: list[Place] = []
+        if row is not None:
+            places += children.rows(self._company, row).tolist()
+        overlay = self._overlays.get(children.table)
+        if overlay is None:
+            return places
+        places = [place for place in places if place not in overlay.deleted_rows]
+        back = children.back
+        moved = {row: patch for row, id in overlay.rows.items() if back in (patch := overlay.patches[id])}
+        if back is not None and moved:
+            places = [place for place in places if place not in moved or moved[int(place)][back] == parent_id]
+            places += [
+                row
+                for row, patch in moved.items()
+                if patch[back] == parent_id and row not in places and row not in overlay.deleted_rows
+            ]
+        added: list[Place] = [
+            id
+            for _, _, id in overlay.extras
+            if overlay.parents.get(id) == parent_id or (back is not None and overlay.objects[id].get(back) == parent_id)
+        ]
+        places = [*added[::-1], *places] if children.newest_first else [*places, *added]
+        if children.table == "subscriptions":  # a customer's living ones
+            changed = [place for place in places if isinstance(place, str) or place in overlay.rows]
+            ended = {
+                place
+                for place, sub in zip(changed, self._at("subscriptions", changed), strict=True)
+                if sub["status"] == "canceled"
+            }
+            places = [place for place in places if place not in ended]
+        return places
+
+    def _table_of(self, id: str) -> str | None:
+        where = table_of(self._company, id)
+        if where is not None:
+            return where[0]
+        extra = self._overlays.find(id)
+        return None if extra is None else extra[0]
+
+    # What events tell by now
+
+    def _told_since(self) -> int:
+        """Return the second before which events are gone: thirty days ago, in whole hours since the account was opened."""
+        passed = max(0, to_unix(self._clock.now()) - self._opened) // _HOUR_S * _HOUR_S
+        return self._company.end + passed - KEPT_S
+
+    def _is_told(self, table: str, id: str) -> bool:
+        """Whether a new object can be seen by now: events can be late, and go after thirty days."""
+        if table != "events":
+            return True
+        overlay = self._overlays[table]
+        if overlay.objects[id]["created"] < self._told_since():
+            return False
+        return overlay.seen_from.get(id, 0) <= to_unix(self._clock.now())
 
     def _find(self, ids: set[str]) -> dict[str, Object]:
         """Return the objects that ids name, for expansion."""
@@ -247,7 +392,7 @@ class Account:
             where = table_of(self._company, id)
             extra = self._overlays.find(id) if where is None else None
             if extra is not None:
-                found[id] = extra[1]
+                found[id] = self._at(extra[0], [id])[0]
             elif where is not None:
                 base, overlay = self._company.tables[where[0]], self._overlays.get(where[0])
                 gone = base.deleted is not None and bool(base.deleted[where[1]])
@@ -258,7 +403,7 @@ class Account:
                 else:
                     by_table.setdefault(where[0], []).append(where[1])
         for table, rows in by_table.items():
-            for thing in self._build_rows(table, rows):
+            for thing in self._at(table, rows):
                 found[thing["id"]] = thing
         return found
 
@@ -277,10 +422,6 @@ class Account:
             int(subs.created[row]),
         )
 
-    def _child_rows(self, table: str, field: str, row: int) -> list[int]:
-        rows: list[int] = CHILDREN[table, field].rows(self._company, row).tolist()
-        return rows
-
     # Lists
 
     def _list(self, path: str, table: str, pairs: Sequence[tuple[str, str]]) -> Object:
@@ -289,31 +430,34 @@ class Account:
         for parent in endpoint.query_parents:
             if parent not in query.filters:
                 raise Fault(400, f"Missing required param: {parent}.", code="parameter_missing", param=parent)
+        if table == "subscription_items":
+            # Stripe lists a subscription's items in the order they hold in it.
+            parent = query.filters["subscription"]
+            self._require("subscriptions", parent, "subscription")
+            return self._in_order(path, table, self._places("subscriptions", "items", parent), query)
+        if table == "events":
+            bounds = query.ranges.get("created", Bounds())
+            query.ranges["created"] = Bounds(max(bounds.since or 0, self._told_since()), bounds.until)
         choice = Choice(self._company, self._overlays, table, None, [], [])
         self._filter(choice, query)
         overlay = self._overlays.get(table)
         matching: dict[int, bool] = {}
         extras: list[tuple[int, int, str]] = []
         if overlay is not None:
-            for row, id in overlay.rows.items():
-                matching[row] = id not in overlay.deleted and all_pass(choice, self._object(table, id) or {})
-            extras = [each for each in overlay.extras if all_pass(choice, overlay.objects[each[2]])]
+            if choice.tests or choice.rows is not None:  # what nothing is asked of matches however it changed
+                for row, id in overlay.rows.items():
+                    matching[row] = id not in overlay.deleted and all_pass(choice, self._object(table, id) or {})
+            extras = [
+                each
+                for each in overlay.extras
+                if all_pass(choice, overlay.objects[each[2]]) and self._is_told(table, each[2])
+            ]
         cursor = self._cursor(table, query)
-        if table == "subscription_items":
-            # Stripe lists a subscription's items in the order they hold in it.
-            return self._in_order(
-                path, table, choice.rows if choice.rows is not None else np.zeros(0, np.int64), extras, query
-            )
         places, more = page(choice, query.ranges.get("created", Bounds()), cursor, query.limit, matching, extras)
         return self._answer_list(path, table, places, more, query)
 
     def _answer_list(self, path: str, table: str, places: Sequence[Place], more: bool, query: Query) -> Object:
-        rows = [place for place in places if isinstance(place, int)]
-        made = iter(self._build_rows(table, rows)) if rows else iter(())
-        data = [
-            next(made) if isinstance(place, int) else copy.deepcopy(self._overlays[table].objects[place])
-            for place in places
-        ]
+        data = self._at(table, places)
         if query.expand:
             self._expander.expand(data, query.expand, in_list=True)
         return {"object": "list", "data": data, "has_more": more, "url": path}
@@ -357,6 +501,7 @@ class Account:
                     return Cursor((created, 1, sequence), newer)
         row = base.row(id)
         gone = overlay is not None and id in overlay.deleted
+        gone = gone or (row is not None and table == "events" and base.created[row] < self._told_since())
         if row is None or gone or (base.deleted is not None and base.deleted[row]):
             raise missing(base.object, id, param)
         return Cursor(key_of_row(base, row), newer)
@@ -365,36 +510,27 @@ class Account:
         children = CHILDREN[table, field]
         endpoint = self._known.get(path.replace(parent_id, "{}", 1))
         query = read(pairs, endpoint.parameters if endpoint else ("limit", "starting_after", "ending_before"))
-        parents, overlay = self._company.tables[table], self._overlays.get(table)
-        if overlay is not None and parent_id in overlay.objects and parent_id not in overlay.deleted:
-            held = overlay.objects[parent_id].get(field)
-            data = copy.deepcopy(held["data"]) if isinstance(held, dict) else []
-            return {"object": "list", "data": data, "has_more": False, "url": path}
-        row = parents.row(parent_id)
-        gone = overlay is not None and parent_id in overlay.deleted
-        if row is None or gone or (parents.deleted is not None and parents.deleted[row]):
-            raise missing(parents.object, parent_id)
-        rows = children.rows(self._company, row)
+        parent = self._object(table, parent_id)
+        if parent is None or parent.get("deleted"):
+            raise missing(self._company.tables[table].object, parent_id)
+        places = self._places(table, field, parent_id)
         choice = Choice(self._company, self._overlays, children.table, None, [], [])
         self._filter(choice, query)
-        for mask in choice.masks:
-            rows = rows[mask(rows)]
-        added = self._overlays.get(children.table)
-        extras: list[tuple[int, int, str]] = []
-        if added is not None and children.back is not None:
-            extras = [
-                each
-                for each in added.extras
-                if added.objects[each[2]].get(children.back) == parent_id and all_pass(choice, added.objects[each[2]])
-            ]
-        return self._in_order(path, children.table, rows, extras, query)
+        if choice.tests or choice.masks:
+            added = self._overlays.get(children.table)
+            kept: list[Place] = []
+            for place in places:
+                if isinstance(place, str) or (added is not None and place in added.rows):
+                    fits = all_pass(choice, self._at(children.table, [place])[0])
+                else:
+                    fits = all(bool(mask(np.array([place]))[0]) for mask in choice.masks)
+                if fits:
+                    kept.append(place)
+            places = kept
+        return self._in_order(path, children.table, places, query)
 
-    def _in_order(self, path: str, table: str, rows: I64, extras: list[tuple[int, int, str]], query: Query) -> Object:
-        """Page through rows in the order given, new objects first."""
-        overlay = self._overlays.get(table)
-        gone = overlay.deleted_rows if overlay is not None else set()
-        places: list[Place] = [id for _, _, id in reversed(extras)]
-        places += [row for row in rows.tolist() if row not in gone]
+    def _in_order(self, path: str, table: str, places: list[Place], query: Query) -> Object:
+        """Page through places in the order given."""
         base = self._company.tables[table]
         param = "starting_after" if query.starting_after else "ending_before"
         id = query.starting_after or query.ending_before
@@ -492,16 +628,26 @@ class Account:
 
     def _balance(self) -> Object:
         balance = money.balance(self._company)
-        overlay = self._overlays.get("balance_transactions")
-        if overlay is not None:
-            for _, _, id in overlay.extras:
-                thing = overlay.objects[id]
-                part = "available" if thing["status"] == "available" else "pending"
-                for each in balance[part]:
-                    if each["currency"] == thing["currency"]:
-                        each["amount"] += thing["net"]
-                        each["source_types"] = {"card": each["amount"]}
+        for thing, sign in self._moved():
+            part = "available" if thing["status"] == "available" else "pending"
+            for each in balance[part]:
+                if each["currency"] == thing["currency"]:
+                    each["amount"] += sign * thing["net"]
+                    each["source_types"] = {"card": each["amount"]}
         return balance
+
+    def _moved(self) -> Iterator[tuple[Object, int]]:
+        """Go through the balance transactions that changes took away (-1) and put in (1); a changed one is both."""
+        overlay = self._overlays.get("balance_transactions")
+        if overlay is None:
+            return
+        rows = sorted(overlay.rows.keys() | overlay.deleted_rows)
+        for thing in BUILDERS["balance_transactions"](self._company, np.array(rows, np.int64)) if rows else ():
+            yield thing, -1
+            if thing["id"] not in overlay.deleted:
+                yield overlay.applied(thing), 1
+        for _, _, id in overlay.extras:
+            yield overlay.objects[id], 1
 
     # The truth, for tests
 
@@ -522,29 +668,36 @@ class Account:
             company = self._company
             objects = {table: self._count(table) for table in self.tables()}
             inline = int(company.tables["prices"]["inline"].sum()) if len(company.tables["prices"]) else 0
-            listed = objects | {"prices": objects["prices"] - inline}
+            in_lists = objects | {"prices": objects["prices"] - inline}
             subs, prices, customers = (company.tables[name] for name in ("subscriptions", "prices", "customers"))
+            canceled = self._fitting(
+                "subscriptions",
+                subs["status"] == CANCELED if len(subs) else None,
+                lambda sub: sub["status"] == "canceled",
+            )
+            given = prices["inline"] == 0 if len(prices) else None
+            archived = self._fitting(
+                "prices",
+                (prices["active"] == 0) & given if given is not None else None,
+                lambda price: not price["active"],
+                given,
+            )
+            removed = self._overlays.get("customers")
             net: dict[str, int] = {}
             transactions = company.tables["balance_transactions"]
             if len(transactions):
                 nets = transactions["amount"].astype(np.int64) - transactions["fee"].astype(np.int64)
                 for currency in np.unique(transactions["currency"]).tolist():
                     net[company.currencies[currency]] = int(nets[transactions["currency"] == currency].sum())
-            overlay = self._overlays.get("balance_transactions")
-            for _, _, id in overlay.extras if overlay is not None else ():
-                thing = overlay.objects[id] if overlay is not None else {}
-                net[thing["currency"]] = net.get(thing["currency"], 0) + thing["net"]
+            for thing, sign in self._moved():
+                net[thing["currency"]] = net.get(thing["currency"], 0) + sign * thing["net"]
             return {
                 "account": self.id,
                 "livemode": self.livemode,
                 "objects": objects,
-                "listed": listed,
-                "hidden": {
-                    "subscriptions": int(np.sum(subs["status"] == CANCELED)) if len(subs) else 0,
-                    "prices": int(np.sum((prices["active"] == 0) & (prices["inline"] == 0))) if len(prices) else 0,
-                    "inline_prices": inline,
-                },
-                "deleted": {"customers": len(customers) - customers.alive},
+                "listed": in_lists,
+                "hidden": {"subscriptions": canceled, "prices": archived, "inline_prices": inline},
+                "deleted": {"customers": len(customers) - customers.alive + (len(removed.deleted) if removed else 0)},
                 "net": net,
                 "balance": {part: {each["currency"]: each["amount"] for each in self._balance()[part]} for part in ("available", "pending")},
                 "start": company.start,
@@ -553,9 +706,33 @@ class Account:
 
     def _count(self, table: str) -> int:
         base, overlay = self._company.tables[table], self._overlays.get(table)
+        alive = base.alive
+        if table == "events":
+            alive -= int(np.searchsorted(base.created, self._told_since(), "left"))
         if overlay is None:
-            return base.alive
-        return base.alive + len(overlay.extras) - len(overlay.deleted_rows)
+            return alive
+        return alive + sum(self._is_told(table, id) for _, _, id in overlay.extras) - len(overlay.deleted_rows)
+
+    def _fitting(
+        self, table: str, flags: Flags | None, test: Callable[[Object], bool], within: Flags | None = None
+    ) -> int:
+        """Count the objects that pass a test: rows by a column of flags, changed and new ones by their fields.
+
+        Args:
+            flags: Of the rows as drawn; None where there are none.
+            within: Rows that count at all; None for every one.
+        """
+        count, overlay = 0 if flags is None else int(np.sum(flags)), self._overlays.get(table)
+        if overlay is None:
+            return count
+        if flags is not None:
+            for row in overlay.rows.keys() | overlay.deleted_rows:
+                count -= int(flags[row])
+            places: list[Place] = [
+                row for row in overlay.rows if row not in overlay.deleted_rows and (within is None or bool(within[row]))
+            ]
+            count += sum(map(test, self._at(table, places)))
+        return count + sum(test(overlay.objects[id]) for _, _, id in overlay.extras)
 
     def ids(self, table: str) -> Iterator[str]:
         """Go through all ids of a table, oldest first, hidden objects included, deleted ones left out."""
@@ -574,6 +751,8 @@ class Account:
                 rows = np.arange(start, min(start + 500, len(base)))
                 if base.deleted is not None:
                     rows = rows[~base.deleted[rows]]
+                if table == "events":
+                    rows = rows[base.created[rows] >= self._told_since()]
                 overlay = self._overlays.get(table)
                 if overlay is not None and overlay.deleted_rows:
                     rows = rows[~np.isin(rows, np.array(sorted(overlay.deleted_rows)))]
@@ -600,14 +779,30 @@ class Account:
 
     # Changes
 
-    def update(self, id: str, changes: Mapping[str, Any], *, event: bool | str = True) -> None:
-        """Change top-level fields of an object.
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Make several changes that readers see together or not at all."""
+        with self._lock:
+            yield
+
+    def show(self, id: str) -> Object:
+        """Return an object by its id alone, as a GET by id gives it.
+
+        Raises:
+            KeyError: There is no such object.
+        """
+        with self._lock:
+            return self._existing(id)[2]
+
+    def update(self, id: str, changes: Mapping[str, Any], *, event: bool | str = True, at: int | None = None) -> None:
+        """Change top-level fields of an object; without any, only tell how it is.
 
         Args:
             id: Which object.
             changes: New values.
             event: Whether ``/v1/events`` tells of it, or the type of the event that does. True tells only where
                 Stripe has an ``….updated`` event for the object.
+            at: The event's ``created`` in Unix seconds; None for now.
 
         Raises:
             KeyError: There is no such object.
@@ -616,30 +811,68 @@ class Account:
             table, row, before = self._existing(id)
             self._overlays.of(table).patch(id, row, copy.deepcopy(dict(changes)))
             previous = {key: before.get(key) for key, value in changes.items() if before.get(key) != value}
-            self._tell(table, id, "updated", event, previous)
+            self._tell(table, id, "updated", event, previous, at=at)
+            mirrored = {_AS_PLAN[key]: value for key, value in changes.items() if key in _AS_PLAN}
+            if table == "prices" and mirrored and self._object("plans", id) is not None:
+                was = self._object("plans", id) or {}
+                self._overlays.of("plans").patch(id, self._company.tables["plans"].row(id), copy.deepcopy(mirrored))
+                self._tell("plans", id, "updated", event is True, {key: was.get(key) for key in mirrored}, at=at)
 
-    def delete(self, id: str, *, event: bool | str = True) -> None:
-        """Delete an object: it leaves every list, and GET by id answers as for a deleted one.
+    def delete(self, id: str, *, event: bool | str = True, at: int | None = None) -> None:
+        """Delete an object: it leaves every list, and GET by id answers as for a deleted one; what it holds goes with it.
+
+        A customer's subscriptions end, its tax ids go and so do its pending invoice items, as at Stripe.
 
         Args:
             id: Which object.
             event: As in :meth:`update`, with ``….deleted``.
+            at: As in :meth:`update`.
 
         Raises:
             KeyError: There is no such object.
         """
         with self._lock:
             table, row, before = self._existing(id)
-            self._tell(table, id, "deleted", event, None, before)
+            held: list[str] = []
+            for (parent, field), children in CHILDREN.items():
+                if parent == table and (parent, field) in CONTAINED:
+                    held += [self._id(children.table, place) for place in self._places(table, field, id)]
+            if table == "customers":
+                now, told = to_unix(self._clock.now()), event is not False
+                for place in self._places("customers", "subscriptions", id):
+                    ended = {"status": "canceled", "canceled_at": now, "ended_at": now}
+                    name = "customer.subscription.deleted" if told else False
+                    self.update(self._id("subscriptions", place), ended, event=name, at=at)
+                for item in self._list(
+                    "/v1/invoiceitems", "invoiceitems", [("customer", id), ("pending", "true"), ("limit", "100")]
+                )["data"]:
+                    self.delete(item["id"], event=told, at=at)
+            self._tell(table, id, "deleted", event, None, before, at=at)
             self._overlays.of(table).delete(id, row)
+            for each in held:
+                child, child_row, _ = self._existing(each)
+                self._overlays.of(child).delete(each, child_row)
+            if table == "prices" and (plan := self._object("plans", id)) is not None:
+                self._tell("plans", id, "deleted", event is True, None, plan, at=at)
+                self._overlays.of("plans").delete(id, self._company.tables["plans"].row(id))
 
-    def create(self, object: str, fields: Mapping[str, Any], *, event: bool | str = True) -> str:
+    def create(
+        self,
+        object: str,
+        fields: Mapping[str, Any],
+        *,
+        event: bool | str = True,
+        parent: str | None = None,
+        at: int | None = None,
+    ) -> str:
         """Create an object now and return its id.
 
         Args:
             object: Stripe's word for its kind: ``customer``.
             fields: Its fields; those not given are as in the newest object of its kind, without what lists it holds.
-            event: As in :meth:`update`, with ``….created``.
+            event: As in :meth:`update`, with ``….created`` or what Stripe tells in its place.
+            parent: Whose it is: the invoice of a line, the subscription of an item, the payout of a balance transaction.
+            at: As in :meth:`update`.
 
         Raises:
             KeyError: There is no object of that kind to take after.
@@ -658,17 +891,87 @@ class Account:
                     url = value["url"].replace(thing["id"], id)
                     thing[key] = value | {"data": [], "has_more": False, "total_count": 0, "url": url}
             thing |= {"id": id, **({"created": now} if "created" in thing else {})}
+            back = next(
+                (each.back for each in CHILDREN.values() if each.table == table and each.newest_first is False), None
+            )
+            thing |= {back: parent} if back and parent else {}
             thing |= copy.deepcopy(dict(fields))
-            overlay: Overlay = self._overlays.of(table)
+            overlay = self._overlays.of(table)
             overlay.add(id, int(thing.get("created", now)), thing)
-            self._tell(table, id, "created", event, None)
+            if parent is not None:
+                overlay.parents[id] = parent
+            self._tell(table, id, "created", _NEW.get(object, event) if event is True else event, None, at=at)
+            if table == "prices" and thing.get("recurring"):
+                self._overlays.of("plans").add(id, int(thing["created"]), shop.plan_of(thing))
+                self._tell("plans", id, "created", event is True, None, at=at)
             return id
+
+    def attribute(self, ids: Iterable[str], payout: str) -> None:
+        """Say which payout paid balance transactions out."""
+        with self._lock:
+            parents = self._overlays.of("balance_transactions").parents
+            parents |= dict.fromkeys(ids, payout)
+
+    def attributed(self) -> frozenset[str]:
+        """Return the balance transactions that were said to be paid out."""
+        overlay = self._overlays.get("balance_transactions")
+        return frozenset(overlay.parents if overlay is not None else ())
+
+    def tell(
+        self,
+        type: str,
+        thing: Object,
+        *,
+        previous: Object | None = None,
+        at: int | None = None,
+        id: str | None = None,
+        late_s: float | None = None,
+        api_version: str | None = None,
+    ) -> str:
+        """Have ``/v1/events`` tell something, true or not, of a known kind or not; return the event's id.
+
+        Args:
+            type: The event's type.
+            thing: What is in ``data.object``, in the shape of this API version.
+            previous: What is in ``data.previous_attributes``.
+            at: The event's ``created`` in Unix seconds; None for now.
+            id: Its id; None makes one.
+            late_s: Seconds from now until it is in the list; None for as long as :attr:`telling` says.
+            api_version: What it is rendered in; None for what :attr:`telling` says.
+        """
+        with self._lock:
+            now = to_unix(self._clock.now())
+            version = api_version or self.telling.api_version
+            data: Object = {"object": render(thing, version, self._lookup)}
+            if previous is not None:
+                data["previous_attributes"] = previous
+            self._made += 1
+            made_id = (
+                id or "evt_1" + base62((1 << 62) + self._made * 7_919, 11) + self._company.tables["events"].codec.tail
+            )
+            created = now if at is None else at
+            made = events_module.event(self._company, made_id, created, type, data) | {"api_version": version}
+            overlay = self._overlays.of("events")
+            overlay.add(made_id, created, copy.deepcopy(made))
+            late = self.telling.late_s if late_s is None else late_s
+            if late:
+                overlay.seen_from[made_id] = now + late
+            return made_id
+
+    def _lookup(self, id: str) -> Object | None:
+        try:
+            return self._existing(id)[2]
+        except KeyError:
+            return None
+
+    def _id(self, table: str, place: Place) -> str:
+        return place if isinstance(place, str) else self._company.tables[table].codec.one(place)
 
     def _existing(self, id: str) -> tuple[str, int | None, Object]:
         where = table_of(self._company, id)
         extra = self._overlays.find(id)
         if extra is not None:
-            return extra[0], None, extra[1]
+            return extra[0], None, self._at(extra[0], [id])[0]
         if where is None:
             raise KeyError(id)
         thing = self._object(where[0], id)
@@ -677,21 +980,24 @@ class Account:
         return where[0], where[1], thing
 
     def _tell(
-        self, table: str, id: str, what: str, event: bool | str, previous: Object | None, thing: Object | None = None
+        self,
+        table: str,
+        id: str,
+        what: str,
+        event: bool | str,
+        previous: Object | None,
+        thing: Object | None = None,
+        *,
+        at: int | None = None,
     ) -> None:
         """Add an event, where one is wanted and Stripe has it."""
         word = self._company.tables[table].object
         name = event if isinstance(event, str) else f"{_EVENT_NAMES.get(word, word)}.{what}"
         if event is False or (event is True and load().by_event(name) is None):
             return
-        data: Object = {"object": thing if thing is not None else self._object(table, id)}
-        if previous is not None:
-            data["previous_attributes"] = previous
-        now = to_unix(self._clock.now())
-        self._made += 1
-        event_id = "evt_1" + base62((1 << 62) + self._made * 7_919, 11) + self._company.tables["events"].codec.tail
-        made = events_module.event(self._company, event_id, now, name, data)
-        self._overlays.of("events").add(event_id, now, made)
+        told = thing if thing is not None else self._object(table, id)
+        for _ in range(self.telling.times):
+            self.tell(name, told or {}, previous=previous, at=at)
 
 
 def _tombstone(object: str, id: str) -> Object | None:

@@ -9,6 +9,7 @@ from takings.catalog import load
 from takings.simulator.answers import Fault
 from takings.simulator.children import CHILDREN
 from takings.simulator.objects.base import EMBEDDED, Object, listed
+from takings.simulator.paging import Place
 
 _DEEPEST = 4
 
@@ -17,10 +18,12 @@ _EMPTY = {("customers", "sources"): "/v1/customers/{id}/sources"}
 
 #: Returns for ids the objects they name; ids that name nothing known are left out.
 Find = Callable[[set[str]], dict[str, Object]]
-#: Returns a table's rows as objects.
-Build = Callable[[str, list[int]], list[Object]]
-#: Returns the table and row of a drawn object's id, or None.
-Locate = Callable[[str], tuple[str, int] | None]
+#: Returns the objects at some places of a table.
+Build = Callable[[str, Sequence[Place]], list[Object]]
+#: Returns the table of an object's id, or None.
+Locate = Callable[[str], str | None]
+#: Returns the places of a list under an object: parent table, field, the parent's id.
+Below = Callable[[str, str, str], list[Place]]
 
 
 class Expander:
@@ -28,14 +31,12 @@ class Expander:
 
     Args:
         find: Finds objects by id.
-        build: Builds rows.
-        locate: Tells where an id is.
-        children: Rows of a list under an object: (parent table, field, row) to child rows.
+        build: Builds objects.
+        locate: Tells which table an id is in.
+        children: Gives the lists under objects.
     """
 
-    def __init__(
-        self, find: Find, build: Build, locate: Locate, children: Callable[[str, str, int], list[int]]
-    ) -> None:
+    def __init__(self, find: Find, build: Build, locate: Locate, children: Below) -> None:
         self._find = find
         self._build = build
         self._locate = locate
@@ -102,29 +103,29 @@ class Expander:
 
     def _add_lists(self, level: list[Object], step: str) -> None:
         """Put in the lists that are there only when asked for."""
-        wanted: list[tuple[Object, str, int]] = []
+        wanted: list[tuple[Object, str]] = []
         for thing in level:
             if step in thing or "id" not in thing:
                 continue
-            where = self._locate(thing["id"])
-            if where is None:
+            table = self._locate(thing["id"])
+            if table is None:
                 continue
-            if (where[0], step) in CHILDREN:
-                wanted.append((thing, where[0], where[1]))
-            elif (where[0], step) in _EMPTY:
-                thing[step] = listed([], 0, _EMPTY[where[0], step].format(id=thing["id"]))
-        rows: list[int] = []
+            if (table, step) in CHILDREN:
+                wanted.append((thing, table))
+            elif (table, step) in _EMPTY:
+                thing[step] = listed([], 0, _EMPTY[table, step].format(id=thing["id"]))
+        places: list[Place] = []
         counts: list[int] = []
         totals: list[int] = []
-        for _, table, row in wanted:
-            children = self._children(table, step, row)
+        for thing, table in wanted:
+            children = self._children(table, step, thing["id"])
             totals.append(len(children))
-            rows.extend(children[:EMBEDDED])
+            places.extend(children[:EMBEDDED])
             counts.append(min(len(children), EMBEDDED))
         if not wanted:
             return
-        made = iter(self._build(CHILDREN[wanted[0][1], step].table, rows)) if rows else iter(())
-        for (thing, table, _), count, total in zip(wanted, counts, totals, strict=True):
+        made = iter(self._build(CHILDREN[wanted[0][1], step].table, places)) if places else iter(())
+        for (thing, table), count, total in zip(wanted, counts, totals, strict=True):
             url = CHILDREN[table, step].url.format(id=thing["id"])
             thing[step] = listed([next(made) for _ in range(count)], total, url)
 

@@ -77,6 +77,8 @@ def _row(choice: Choice, table: str, param: str, id: str) -> int:
     found = choice.company.tables[table]
     row = found.row(id)
     overlay = choice.overlays.get(table)
+    if overlay is not None and id in overlay.deleted and table != "customers":
+        raise missing(found.object, id, param)
     if row is None:
         if overlay is not None and id in overlay.objects and id not in overlay.deleted:
             return -1
@@ -191,14 +193,19 @@ def _transaction_source(choice: Choice, param: str, value: str) -> None:
 
 def _transaction_payout(choice: Choice, param: str, value: str) -> None:
     row = _row(choice, "payouts", param, value)
-    choice.tests.append(lambda thing: False)
+    table, overlay = choice.company.tables[choice.table], choice.overlays.get(choice.table)
+    said = {id for id, payout in overlay.parents.items() if payout == value} if overlay is not None else set()
+    drawn = table.rows_where("payout", row) if row >= 0 and len(table) else np.zeros(0, np.int64)
+    paid_out = {*table.codec.encode(drawn), *said}
+    choice.tests.append(lambda thing: thing["id"] in paid_out)
     if row >= 0 and not choice.company.tables["payouts"]["automatic"][row]:
         raise Fault(
             400,
             "Balance transaction history can only be filtered on automatic transfers, not manual.",
             param=param,
         )
-    choice.only(choice.company.tables[choice.table].rows_where("payout", row) if row >= 0 else np.zeros(0, np.int64))
+    more = [found for id in said if (found := table.row(id)) is not None]
+    choice.only(np.union1d(drawn, np.array(more, np.int64)))
 
 
 def _event_type(choice: Choice, param: str, value: str) -> None:
@@ -254,7 +261,7 @@ def _sub_price(choice: Choice, param: str, value: str) -> None:
     items = choice.company.tables["subscription_items"]
     rows = items.rows_where("price", row) if row >= 0 else np.zeros(0, np.int64)
     choice.only(np.unique(items["sub"][rows].astype(np.int64)) if len(rows) else rows)
-    choice.tests.append(lambda thing: False)
+    choice.tests.append(lambda thing: any(item["price"]["id"] == value for item in thing["items"]["data"]))
 
 
 def _invoice_status_of_payment(choice: Choice, param: str, value: str) -> None:

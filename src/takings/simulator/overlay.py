@@ -18,6 +18,8 @@ class Overlay:
         patches: Changed top-level fields by id.
         deleted: Ids that are gone.
         extras: New objects as (created, sequence, id), ascending.
+        parents: Whose an object is, where a change said so: the invoice of a new line, the payout of a transaction.
+        seen_from: For events that are late, from which Unix second on they are listed.
     """
 
     def __init__(self) -> None:
@@ -27,6 +29,8 @@ class Overlay:
         self.deleted_rows: set[int] = set()
         self.extras: list[tuple[int, int, str]] = []
         self.objects: dict[str, Object] = {}
+        self.parents: dict[str, str] = {}
+        self.seen_from: dict[str, float] = {}
 
     def patch(self, id: str, row: int | None, changes: Mapping[str, Any]) -> None:
         """Change fields of an object; ``row`` is None for a new one."""
@@ -39,6 +43,7 @@ class Overlay:
     def delete(self, id: str, row: int | None) -> None:
         """Take an object away."""
         self.deleted.add(id)
+        self.parents.pop(id, None)
         if row is not None:
             self.deleted_rows.add(row)
         self.extras = [extra for extra in self.extras if extra[2] != id]
@@ -50,6 +55,9 @@ class Overlay:
 
     def applied(self, thing: Object) -> Object:
         """Return an object with its changes, if it has any."""
+        new = self.objects.get(thing["id"])
+        if new is not None and new is not thing:  # held as a copy by another object
+            return copy.deepcopy(new)
         changes = self.patches.get(thing["id"])
         return thing | copy.deepcopy(changes) if changes else thing
 
@@ -64,6 +72,8 @@ class Overlays(dict[str, Overlay]):
     def find(self, id: str) -> tuple[str, Object] | None:
         """Return the table and the fields of a new object, or None."""
         for table, overlay in self.items():
+            if table == "plans":  # a plan is its price
+                continue
             if id in overlay.objects and id not in overlay.deleted:
                 return table, copy.deepcopy(overlay.objects[id])
         return None
