@@ -19,6 +19,7 @@ import pytest
 
 from takings.clock import SystemClock
 from takings.simulator.account import BELOW, LISTS, Account
+from takings.simulator.neighbours import sketch
 from takings.simulator.world import World, WorldConfig
 
 #: Fields where SDK 16.1.0 contradicts the document, by schema: none of those we give does (the SDK only has more).
@@ -149,3 +150,22 @@ def test_lists_below_objects_have_the_urls_they_say(account: Account) -> None:
         page = msgspec.json.decode(answer.body)
         assert page["object"] == "list"
         assert page["url"] == f"{parent}/{id}/{word}"
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_small_accounts_are_valid_too(place: int) -> None:
+    end = 1_793_000_000
+    one = sketch(seed=11, place=place, end=end)
+    for livemode in (True, False):
+        small = Account(one.draw(livemode), SystemClock())
+        found = {
+            problem
+            for table in small.tables()
+            for _, content in small.objects(table)
+            for problem in problems(msgspec.json.decode(content))
+        }
+        assert not found, "\n".join(sorted(found)[:10])
+        own = msgspec.json.decode(small.get("/v1/account").body)
+        assert problems(own) == []
+        assert own == one.body(livemode)  # what its platform is told of it
+        assert problems(msgspec.json.decode(small.get("/v1/balance").body)) == []

@@ -84,6 +84,19 @@ class _Withdraw(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     account: str
 
 
+class _Connect(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="connect", tag_field="do"):
+    """A connected account: a new one (``name`` as it shall be called), or ``account`` again."""
+
+    account: str | None = None
+    name: str | None = None
+    livemode: bool = True
+
+
+class _Deauthorize(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="deauthorize", tag_field="do"):
+    account: str
+    livemode: bool = True
+
+
 class Control:
     """Answers under ``/_sim/``; a request that is not understood gets 400 with what is wrong."""
 
@@ -198,6 +211,24 @@ class Control:
     def _post_withdraw(self, body: bytes) -> Reply:
         """End every access that OAuth gave to an account, as its owner does in Stripe's dashboard."""
         return as_json({"ended": self._sim.oauth.withdraw(msgspec.json.decode(body, type=_Withdraw).account)})
+
+    def _get_connected(self, query: Mapping[str, str]) -> Reply:
+        """The accounts connected to the platform now, newest first."""
+        members = self._sim.platform.members(query.get("livemode", "true") == "true")
+        return as_json([{"account": one.account, "name": one.name, "created": one.created} for one in members])
+
+    def _post_connected(self, body: bytes) -> Reply:
+        """Connect an account to the platform, or let one withdraw."""
+        wanted = msgspec.json.decode(body, type=_Connect | _Deauthorize)
+        platform = self._sim.platform
+        match wanted:
+            case _Deauthorize():
+                platform.deauthorize(wanted.account, wanted.livemode)
+            case _Connect(account=None):
+                return as_json({"account": self._sim.connect(wanted.name)})
+            case _Connect():
+                platform.connect(platform.known(wanted.account or ""), wanted.livemode)
+        return as_json({"account": wanted.account})
 
     # Changes
 

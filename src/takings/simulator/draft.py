@@ -29,6 +29,7 @@ class Draft:
         end: Unix seconds of "now".
         main: Main currency.
         small: True where the company is too small for a whole catalogue.
+        one_currency: True where it sells in its main currency only.
     """
 
     dice: Dice
@@ -36,6 +37,7 @@ class Draft:
     end: int
     main: str
     small: bool
+    one_currency: bool = False
     frames: dict[str, Frame] = field(default_factory=dict)
     #: Price rows by [version, tier, interval, currency], [add-on, interval, currency], [good, currency].
     tier_price: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -43,7 +45,8 @@ class Draft:
     good_price: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
-        others = tuple(code for code in ("eur", "usd", "gbp", "jpy", "kwd") if code != self.main)
+        known = () if self.one_currency else ("eur", "usd", "gbp", "jpy", "kwd")
+        others = tuple(code for code in known if code != self.main)
         self.currencies: tuple[str, ...] = (self.main, *others)
         #: For each currency the one it settles in.
         self.settles = np.array([i if code in SETTLED or i == 0 else 0 for i, code in enumerate(self.currencies)])

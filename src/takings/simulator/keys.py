@@ -35,6 +35,8 @@ class Key(msgspec.Struct, kw_only=True, omit_defaults=True):
     grant: str | None = None
     #: Accounts it reads through ``Stripe-Account``, beside its own.
     connected: frozenset[str] = frozenset()
+    #: Key of an organisation: it has no account of its own and reads ``connected`` through ``Stripe-Context``.
+    organization: bool = False
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -43,6 +45,8 @@ class Caller(msgspec.Struct, frozen=True):
     key: Key
     account: str
     livemode: bool
+    #: The account whose rate the request counts against: a platform's, for all that are connected to it.
+    pool: str
 
 
 def derived(seed: int, purpose: str, length: int = 24) -> str:
@@ -77,6 +81,8 @@ class Keyring:
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
         self._keys: dict[str, Key] = {}
+        #: Accounts that every key of a platform reaches, by the platform's id and mode.
+        self.connected: dict[tuple[str, bool], frozenset[str]] = {}
 
     def add(self, key: Key) -> Key:
         """Put a key on the ring."""
@@ -94,6 +100,7 @@ class Keyring:
         expires_at: float | None = None,
         grant: str | None = None,
         connected: Iterable[str] = (),
+        organization: bool = False,
     ) -> Key:
         """Make a key; without ``secret`` it is a new one. Permissions as ``charge`` or ``rak_charge_read``."""
         return self.add(
@@ -105,6 +112,7 @@ class Keyring:
                 expires_at=expires_at,
                 grant=grant,
                 connected=frozenset(connected),
+                organization=organization,
             )
         )
 
@@ -128,12 +136,15 @@ class Keyring:
         """Give a key other permissions; None lets it read everything."""
         self.get(secret).permissions = None if permissions is None else frozenset(map(_bare, permissions))
 
-    def identify(self, authorization: bytes | None, on_behalf: bytes | None) -> Caller | Reply:
+    def identify(
+        self, authorization: bytes | None, on_behalf: bytes | None, context: bytes | None = None
+    ) -> Caller | Reply:
         """Find out who speaks.
 
         Args:
             authorization: The ``Authorization`` header: Basic with the key as user name, or Bearer.
             on_behalf: The ``Stripe-Account`` header.
+            context: The ``Stripe-Context`` header: an account, or a platform and an account connected to it.
 
         Returns:
             The caller, or Stripe's answer to a missing, wrong, expired or barred key.
@@ -151,10 +162,23 @@ class Keyring:
             return not_a_key(secret)
         if key.expires_at is not None and self.now() >= key.expires_at:
             return error(401, f"Expired API Key provided: {masked(secret)}", code="api_key_expired", headers=_CHALLENGE)
-        account = key.account if on_behalf is None else on_behalf.decode("latin-1")
-        if account != key.account and account not in key.connected:
+        if key.organization and context is None:
+            return error(
+                400,
+                "Organization API keys must name the account that a request is about: send the Stripe-Context header.",
+            )
+        named = on_behalf if context is None else context
+        account = key.account if named is None else named.decode("latin-1")
+        opener, _, inside = account.partition("/") if key.organization else (key.account, "", account)
+        if key.organization and opener not in key.connected:
             return no_such_account(secret, account)
-        return Caller(key, account, key.livemode)
+        if inside and inside != opener and not self._reaches(key, opener, inside):
+            return no_such_account(secret, account)
+        return Caller(key, inside or opener, key.livemode, opener)
+
+    def _reaches(self, key: Key, platform: str, account: str) -> bool:
+        own = not key.organization and account in key.connected
+        return own or account in self.connected.get((platform, key.livemode), ())
 
     def refusal(self, caller: Caller, path: str, access: Literal["read", "write"] = "read") -> Reply | None:
         """Return Stripe's 403 when the caller's key does not open a path, else None."""

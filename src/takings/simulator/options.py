@@ -27,6 +27,7 @@ class Options:
     port: int = _option(0, "port to listen on; 0 takes a free one")
     objects: int = _option(50_000, "about how many objects the live account has, 100 to 10,000,000")
     test_objects: int = _option(1_500, "about how many objects its test mode has")
+    connected: int = _option(0, "how many small accounts are connected to the Connect platform")
     seed: int = _option(1, "what the dice start from; keys follow from it too")
     months: int = _option(36, "length of the company's life in months")
     end: datetime | None = field(

@@ -36,6 +36,12 @@ class _Ready(msgspec.Struct):
     app_secret: str
     app_test_secret: str
     user: dict[str, str]
+    platform: str
+    platform_key: str
+    platform_test_key: str
+    org_key: str
+    org_test_key: str
+    org_accounts: list[str]
 
 
 class Simulator:
@@ -172,6 +178,36 @@ class Simulator:
         return self._told.app_test_secret
 
     @property
+    def platform(self) -> str:
+        """Id of the Connect platform's account; it has data of its own where ``connected`` is more than 0."""
+        return self._told.platform
+
+    @property
+    def platform_key(self) -> str:
+        """A restricted key of the platform that reads everything in live mode."""
+        return self._told.platform_key
+
+    @property
+    def platform_test_key(self) -> str:
+        """The same in test mode."""
+        return self._told.platform_test_key
+
+    @property
+    def org_key(self) -> str:
+        """Key of an organisation in live mode; it reads :attr:`org_accounts` and the platform through ``Stripe-Context``."""
+        return self._told.org_key
+
+    @property
+    def org_test_key(self) -> str:
+        """The same in test mode."""
+        return self._told.org_test_key
+
+    @property
+    def org_accounts(self) -> list[str]:
+        """Accounts of the organisation: the company's, and two small ones that have nothing to do with it."""
+        return list(self._told.org_accounts)
+
+    @property
     def email(self) -> str:
         """With what to sign in on its pages."""
         return self._told.user["email"]
@@ -228,6 +264,11 @@ class Simulator:
         """Return the latest requests, oldest first: method, path, raw query, status."""
         return [tuple(each) for each in self._control("GET", "requests", {"last": str(last)})]
 
+    def connected(self, *, livemode: bool = True) -> dict[str, str]:
+        """Return the accounts connected to the platform now, newest first: id and name."""
+        found = self._control("GET", "connected", {"livemode": "true" if livemode else "false"})
+        return {one["account"]: one["name"] for one in found}
+
     # What it can be made to do
 
     def fault(self, kind: str, **rule: Any) -> str:
@@ -272,6 +313,15 @@ class Simulator:
     def withdraw(self, account: str | None = None) -> int:
         """End all OAuth accesses to an account from Stripe's side; return how many."""
         return int(self._control("POST", "withdraw", body={"account": account or self.account})["ended"])
+
+    def connect(self, account: str | None = None, *, name: str | None = None, livemode: bool = True) -> str:
+        """Connect a new account to the platform, or connect one again that withdrew; return its id."""
+        body = {"do": "connect", "account": account, "name": name, "livemode": livemode}
+        return str(self._control("POST", "connected", body=body)["account"])
+
+    def deauthorize(self, account: str, *, livemode: bool = True) -> None:
+        """Let an account withdraw from the platform: the platform's key gets 403 for it, and lists it no more."""
+        self._control("POST", "connected", body={"do": "deauthorize", "account": account, "livemode": livemode})
 
     def advance(self, by: timedelta) -> datetime:
         """Move its clock forward and return its present."""

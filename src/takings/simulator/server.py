@@ -73,24 +73,26 @@ class App:
         method: str = scope["method"]
         path: str = scope["path"]
         query: bytes = scope["query_string"]
-        authorization = on_behalf = version = encoding = None
+        authorization = on_behalf = context = version = encoding = None
         for name, value in scope["headers"]:
             if name == b"authorization":
                 authorization = value
             elif name == b"stripe-account":
                 on_behalf = value
+            elif name == b"stripe-context":
+                context = value
             elif name == b"stripe-version":
                 version = value
             elif name == b"accept-encoding":
                 encoding = value
-        caller = self._sim.keys.identify(authorization, on_behalf)
+        caller = self._sim.keys.identify(authorization, on_behalf, context)
         early: Reply | None = None
         slot: Slot | None = None
         rule: fault.Rule | None = None
         if isinstance(caller, Reply):
             early = caller
         else:
-            slot = Slot(caller.account, caller.livemode, f"{method} {template(path)}")
+            slot = Slot(caller.pool, caller.livemode, f"{method} {template(path)}")
             reason = self._sim.limits.enter(slot, time.monotonic())
             if reason is not None:
                 slot, early = None, too_many(reason)
@@ -114,6 +116,8 @@ class App:
         headers: Headers = ((b"stripe-version", version if version and _is_version(version) else _OUR_VERSION),)
         if on_behalf is not None:
             headers += ((b"stripe-account", on_behalf),)
+        if context is not None:
+            headers += ((b"stripe-context", context),)
         self._sim.stats.count(method, template(path), path, query, reply.status, len(reply.body))
         if rule is not None and rule.kind == "truncated":
             reply = reply._replace(body=reply.body[: len(reply.body) // 2])
@@ -140,11 +144,15 @@ class App:
         try:
             account = self._sim.world.account(caller.account, caller.livemode)
         except KeyError:
-            if caller.account == self._sim.platform:
+            if caller.account == self._sim.platform.account:
                 return error(400, "This simulated platform has no data of its own: send Stripe-Account.")
             return no_such_account(caller.key.secret, caller.account)
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
         try:
-            status, body = account.get(path, parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+            listed = None
+            if caller.account == self._sim.platform.account:
+                listed = self._sim.platform.get(path, pairs, caller.livemode)
+            status, body = listed or account.get(path, pairs)
         except Exception:  # a fault of the simulator's own: answered as Stripe would, and told loudly
             traceback.print_exc()
             return error(500, "The simulator itself failed: its stderr tells how.", kind="api_error")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from takings.simulator.faults import Faults
 from takings.simulator.keys import Keyring, derived
 from takings.simulator.limits import Limits
 from takings.simulator.memory import Memory
+from takings.simulator.neighbours import Platform, sketch
 from takings.simulator.oauth import Choice, Client, OAuth, User
 from takings.simulator.options import Options
 from takings.simulator.simclock import MovableClock
@@ -40,8 +41,17 @@ class Simulation:
         self.latency_ms = options.latency_ms
         self.jitter = options.jitter
         self.company = self.world.accounts()[0]
-        self.platform = f"acct_{derived(options.seed, 'platform', 16)}"
+        self.platform = Platform(f"acct_{derived(options.seed, 'platform', 16)}", self.keys)
         seed = options.seed
+        self._made = 0
+        if options.connected:
+            own = sketch(seed, 0, self.world.end, name="Halles Marketplace", purpose="platform")
+            self.world.add(replace(own, account=self.platform.account))
+        for _ in range(options.connected):
+            self.connect()
+        self.neighbours = tuple(sketch(seed, place, self.world.end, purpose="sister") for place in range(2))
+        for one in self.neighbours:
+            self.world.add(one)
 
         def first(kind: str, mode: str, purpose: str) -> str:
             return f"{kind}_{mode}_51Sim{derived(seed, f'{purpose} {mode}')}"
@@ -49,7 +59,15 @@ class Simulation:
         for mode in ("live", "test"):
             self.keys.create(self.company, mode == "live", secret=first("rk", mode, "key"))
             for purpose in ("connect", "app"):
-                self.keys.create(self.platform, mode == "live", secret=first("sk", mode, purpose))
+                self.keys.create(self.platform.account, mode == "live", secret=first("sk", mode, purpose))
+            self.keys.create(self.platform.account, mode == "live", secret=first("rk", mode, "platform"))
+            self.keys.create(
+                "",
+                mode == "live",
+                secret=f"sk_org_{mode}_51Sim{derived(seed, f'organization {mode}')}",
+                connected=(self.company, *(one.account for one in self.neighbours), self.platform.account),
+                organization=True,
+            )
         connect_id, app_id = f"ca_{derived(seed, 'connect client')}", f"ca_{derived(seed, 'app client')}"
         user = User(f"owner@{re.sub('[^a-z0-9]+', '-', options.name.lower()).strip('-')}.example", "simulated-stripe")
         self.oauth = OAuth(
@@ -79,9 +97,24 @@ class Simulation:
             "app_secret": first("sk", "live", "app"),
             "app_test_secret": first("sk", "test", "app"),
             "user": asdict(user),
+            "platform": self.platform.account,
+            "platform_key": first("rk", "live", "platform"),
+            "platform_test_key": first("rk", "test", "platform"),
+            "org_key": f"sk_org_live_51Sim{derived(seed, 'organization live')}",
+            "org_test_key": f"sk_org_test_51Sim{derived(seed, 'organization test')}",
+            "org_accounts": [self.company, *(one.account for one in self.neighbours)],
         }
         self._memory.recall(self.keys, self.oauth)
         self.remember()
+
+    def connect(self, name: str | None = None) -> str:
+        """Connect a new small account to the platform, in both modes, and return its id."""
+        one = sketch(self.options.seed, self._made, self.world.end, name=name)
+        self._made += 1
+        self.world.add(one)
+        for livemode in (True, False):
+            self.platform.connect(one, livemode)
+        return one.account
 
     def remember(self) -> None:
         """Keep what was granted, where a file for it was given."""

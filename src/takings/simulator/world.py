@@ -14,6 +14,7 @@ from takings.simulator.account import API_VERSION, Account
 from takings.simulator.answers import Answer
 from takings.simulator.company import found
 from takings.simulator.dice import key_of
+from takings.simulator.neighbours import Sketch
 from takings.simulator.tables import base62
 
 __all__ = ["API_VERSION", "Account", "Answer", "World", "WorldConfig"]
@@ -52,7 +53,7 @@ class WorldConfig:
 
 
 class World:
-    """All Stripe accounts there are: for now one company's, live and as its sandbox.
+    """All Stripe accounts there are: one company's, live and as its sandbox, and small ones drawn when first asked for.
 
     Args:
         config: What it is made from.
@@ -62,6 +63,9 @@ class World:
     def __init__(self, config: WorldConfig, clock: Clock) -> None:
         self.config = config
         end = to_unix(config.end if config.end is not None else clock.now())
+        self.end = end
+        self._clock = clock
+        self._sketches: dict[str, Sketch] = {}
         number = key_of(config.seed, "account")
         self._id = "acct_1" + base62(number, 10) + base62(key_of(config.seed, "account 2"), 5)
         common: Mapping[str, Any] = {
@@ -81,8 +85,12 @@ class World:
         _give_back_memory()
 
     def accounts(self) -> tuple[str, ...]:
-        """Return the ids of all accounts; the company's is first."""
+        """Return the ids of the accounts that were drawn at the start: the company's."""
         return (self._id,)
+
+    def add(self, sketch: Sketch) -> None:
+        """Take a small account in; each of its modes is drawn when it is first asked for."""
+        self._sketches[sketch.account] = sketch
 
     def account(self, account_id: str, livemode: bool = True) -> Account:
         """Return one mode of an account.
@@ -90,7 +98,11 @@ class World:
         Raises:
             KeyError: There is no such account.
         """
-        return self._accounts[account_id, livemode]
+        known = self._accounts.get((account_id, livemode))
+        if known is None:
+            known = Account(self._sketches[account_id].draw(livemode), self._clock)
+            self._accounts[account_id, livemode] = known
+        return known
 
 
 def _give_back_memory() -> None:

@@ -318,7 +318,7 @@ def account(company: Company) -> Object:
             "status": "verified",
         }
         for currency, code in enumerate(company.currencies)
-        if code in company.balance.available
+        if code in (company.balance.available if company.held is None else company.held)
     ]
     nothing: Object = {
         "alternatives": [],
