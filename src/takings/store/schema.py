@@ -383,7 +383,7 @@ channels = _table(
     "channels",
     _id(),
     sa.Column("kind", sa.String(16), nullable=False),  # mail, webhook
-    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False, unique=True),
     sa.Column(
         "settings", sa.LargeBinary, nullable=False
     ),  # encrypted JSON: addresses, server, password, signing secret
@@ -400,11 +400,15 @@ alerts = _table(
     "alerts",
     _id(),
     _to("connections", nullable=True),
-    # refused, permission, stale, verify, drift, budget, gap, worker
+    # refused, permission, incomplete, stale, verify, drift, budget, gap, worker
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("subject", sa.String(300), nullable=False, server_default=""),  # table, list or currency concerned
     sa.Column("fields", sa.JSON, nullable=False),  # values its sentence is filled with
-    sa.Column("opened_at", Moment, nullable=False, index=True),
+    sa.Column("open_key", sa.String(400), unique=True),  # what it is about, until it is over: one open alert a trouble
+    sa.Column("opened_at", Moment, nullable=False, index=True),  # since when it stands
+    sa.Column("stood_at", Moment, nullable=False),  # when that was last seen, until it is told
+    sa.Column("told_at", Moment),  # it has stood long enough to be told; None: not yet
+    sa.Column("gone_at", Moment),  # since when it has not been seen, until it is taken as over; None: it stands
     sa.Column("closed_at", Moment),
     sa.Column("seen_by", sa.String(200)),  # name of the person who said “seen”
 )

@@ -20,6 +20,7 @@ SEALED: Final = (
     (schema.connections, schema.connections.c.credentials),
     (schema.connections, schema.connections.c.webhook_secrets),
     (schema.pending_connections, schema.pending_connections.c.credentials),
+    (schema.channels, schema.channels.c.settings),
 )
 """Every table with its sealed column: what a rotation goes through."""
 

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("answer", sa.String(length=500), nullable=True),
         sa.Column("failed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_channels")),
+        sa.UniqueConstraint("name", name=op.f("uq_channels_name")),
     )
     op.create_table(
         "alerts",
@@ -33,13 +34,18 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("subject", sa.String(length=300), server_default="", nullable=False),
         sa.Column("fields", sa.JSON(), nullable=False),
+        sa.Column("open_key", sa.String(length=400), nullable=True),
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.Column("stood_at", sa.BigInteger(), nullable=False),
+        sa.Column("told_at", sa.BigInteger(), nullable=True),
+        sa.Column("gone_at", sa.BigInteger(), nullable=True),
         sa.Column("closed_at", sa.BigInteger(), nullable=True),
         sa.Column("seen_by", sa.String(length=200), nullable=True),
         sa.ForeignKeyConstraint(
             ["connection_id"], ["connections.id"], name=op.f("fk_alerts_connection_id_connections"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
+        sa.UniqueConstraint("open_key", name=op.f("uq_alerts_open_key")),
     )
     with op.batch_alter_table("alerts", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_alerts_connection_id"), ["connection_id"], unique=False)
