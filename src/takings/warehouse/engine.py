@@ -7,7 +7,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -80,29 +80,73 @@ class Engine(ABC):
     def close(self) -> None:
         """Let go of files and memory."""
 
-    @contextmanager
-    def building(self) -> Iterator[None]:
+    def building(self) -> AbstractContextManager[None]:
         """Let only one process at a time make or alter tables.
 
         Raises:
             Unavailable: Another process holds on to it for more than a minute.
         """
-        try:
-            with FileLock(self.folder / "building.lock", timeout=_LOCK_PATIENCE_S):
-                yield
-        except Timeout as error:
-            raise Unavailable(
+        return held(
+            self.folder / "building.lock",
+            Unavailable(
                 "warehouse.building",
                 "Another process has been preparing the warehouse for more than a minute: wait, or stop it.",
-            ) from error
+            ),
+        )
+
+    def keeping(self, patience_s: float = _LOCK_PATIENCE_S) -> AbstractContextManager[None]:
+        """Let only one process at a time merge, thin or rebuild.
+
+        Raises:
+            Unavailable: Another one does, for longer than ``patience_s`` seconds.
+        """
+        return held(
+            self.folder / "keeping.lock",
+            Unavailable("warehouse.keeping", "Another process is tidying up or rebuilding the warehouse: wait for it."),
+            patience_s,
+        )
+
+    def preserving(self, patience_s: float = _LOCK_PATIENCE_S) -> AbstractContextManager[None]:
+        """See to it that no file disappears: whoever copies files holds this, and whoever deletes some.
+
+        Raises:
+            Unavailable: Another one does, for longer than ``patience_s`` seconds.
+        """
+        return held(
+            self.folder / "preserving.lock",
+            Unavailable("warehouse.preserving", "A backup of the warehouse is being made: wait until it is done."),
+            patience_s,
+        )
+
+
+@contextmanager
+def held(file: Path, refusal: Unavailable, patience_s: float = _LOCK_PATIENCE_S) -> Iterator[None]:
+    """Hold a lock that a file stands for, against every other thread and process; it ends with the process.
+
+    Raises:
+        Unavailable: ``refusal``, when it cannot be had within ``patience_s`` seconds (0: at once).
+    """
+    lock = FileLock(file, timeout=patience_s, thread_local=False)
+    try:
+        lock.acquire(poll_interval=0.01)
+    except Timeout as error:
+        raise refusal from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Lake(Engine):
-    """A DuckLake: its catalog in a SQLite file, its rows in Parquet files beside it. Many processes at once."""
+    """A DuckLake: its catalog in a SQLite file, its rows in Parquet files beside it. Many processes at once.
+
+    Readers work side by side with one writer. Writers take turns by a lock of ours: SQLite would let a second
+    transaction work and then refuse its commit, since what it had read has changed.
+    """
 
     def __init__(self, folder: Path, memory_mb: int, threads: int = 2) -> None:
         super().__init__(folder, memory_mb, threads)
-        self._lock = threading.Lock()
+        self._lock, self._turn = threading.Lock(), threading.Lock()
         with mapped():
             self._root = duckdb.connect(config=self._config)
             for package, extension in (
@@ -114,7 +158,7 @@ class Lake(Engine):
             # Rows are never kept inside the catalog: a table for each of ours there makes every look-up slower.
             attach = (
                 f"ATTACH 'ducklake:sqlite:{catalog}' AS {NAME} (DATA_PATH '{data}/', OVERRIDE_DATA_PATH true, "
-                "DATA_INLINING_ROW_LIMIT 0)"
+                "DATA_INLINING_ROW_LIMIT 0, META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 10000)"
             )
             with self.building():
                 fresh = not catalog.exists()
@@ -128,15 +172,32 @@ class Lake(Engine):
 
     @contextmanager
     def session(self, *, write: bool) -> Iterator[Session]:
-        """Lend a cursor of its own; sessions run side by side."""
-        with self._lock:
-            cursor = self._root.cursor()
+        """Lend a cursor of its own; readers work side by side, writers one after the other.
+
+        Raises:
+            Unavailable: Others have been writing for more than a minute.
+        """
+        with self._writing() if write else nullcontext():
+            with self._lock:
+                cursor = self._root.cursor()
+            try:
+                with mapped():
+                    cursor.execute(f"USE {NAME}; SET TimeZone = 'UTC'")
+                yield cursor
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        refusal = Unavailable("warehouse.locked", "The warehouse is busy with another process: it is tried again.")
+        # Threads of this process queue here: cheaper than all of them asking for the file's lock again and again.
+        if not self._turn.acquire(timeout=_LOCK_PATIENCE_S):
+            raise refusal
         try:
-            with mapped():
-                cursor.execute(f"USE {NAME}; SET TimeZone = 'UTC'")
-            yield cursor
+            with held(self.folder / "writing.lock", refusal):
+                yield
         finally:
-            cursor.close()
+            self._turn.release()
 
     def snapshot(self) -> int:
         """Return DuckLake's snapshot number."""
