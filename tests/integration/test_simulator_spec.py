@@ -19,6 +19,7 @@ import pytest
 
 from takings.clock import SystemClock
 from takings.simulator.account import BELOW, LISTS, Account
+from takings.simulator.changes import Change, make
 from takings.simulator.neighbours import sketch
 from takings.simulator.world import World, WorldConfig
 
@@ -150,6 +151,29 @@ def test_lists_below_objects_have_the_urls_they_say(account: Account) -> None:
         page = msgspec.json.decode(answer.body)
         assert page["object"] == "list"
         assert page["url"] == f"{parent}/{id}/{word}"
+
+
+def test_what_happens_later_is_valid_too() -> None:
+    world = World(WorldConfig(objects=20_000, seed=11, end=datetime(2026, 11, 20, 15, tzinfo=UTC)), SystemClock())
+    account = world.account(world.accounts()[0])
+
+    def do(verb: Any, id: str = "", **more: Any) -> str:
+        return make(account, Change(do=verb, id=id, **more))
+
+    charges = [msgspec.json.decode(body) for _, body in account.objects("charges")]
+    whole = [each["id"] for each in charges if each["captured"] and not each["amount_refunded"]]
+    invoice = next(account.ids("invoices"))
+    changed = [do("refund", whole[0]), whole[0], do("dispute", whole[1])]
+    changed.append(do("capture", next(c["id"] for c in charges if c["status"] == "succeeded" and not c["captured"])))
+    changed += [do("cancel", next(account.ids("subscriptions"))), do("archive", next(account.ids("prices"))), invoice]
+    changed += [do("create", object="line_item", parent=invoice) for _ in range(12)]
+    changed += [payout for currency in ("eur", "usd", "gbp") if (payout := do("pay_out", currency=currency))]
+    for id, object in (("x" * 40, "coupon"), ("cus_" + "y" * 251, "customer")):
+        changed.append(do("create", object=object, fields={"id": id}))
+    found = {problem for id in changed for problem in problems(account.show(id))}
+    assert not found, "\n".join(sorted(found)[:10])
+    events = msgspec.json.decode(account.get("/v1/events", [("limit", "15")]).body)["data"]
+    assert not {problem for event in events for problem in problems(event)}
 
 
 @pytest.mark.parametrize("place", range(6))

@@ -170,9 +170,10 @@ class Account:
     Args:
         company: Its data.
         clock: Dates changes made by hand.
+        hear: Given each event of such a change, with this account's id and mode.
     """
 
-    def __init__(self, company: Company, clock: Clock) -> None:
+    def __init__(self, company: Company, clock: Clock, hear: Callable[[str, bool, Object], None] | None = None) -> None:
         self.id = company.account
         self.livemode = company.livemode
         self.name = company.name
@@ -180,6 +181,7 @@ class Account:
         self.default_currency = company.currencies[0]
         self._company = company
         self._clock = clock
+        self._hear = hear
         self._lock = threading.RLock()
         self._overlays = Overlays()
         self._made = 0
@@ -785,6 +787,24 @@ class Account:
         with self._lock:
             yield
 
+    def now(self) -> int:
+        """Return the account's present in Unix seconds."""
+        return to_unix(self._clock.now())
+
+    def everything(self, table: str) -> Iterator[Object]:
+        """Go through all objects of a table, oldest first, as :meth:`ids` does."""
+        for _, thing in self._walk(table, build=True):
+            yield thing
+
+    def changed(self, table: str) -> list[Object]:
+        """Return the objects of a table that were changed or made since the account was drawn, as they are."""
+        with self._lock:
+            overlay = self._overlays.get(table)
+            if overlay is None:
+                return []
+            places: list[Place] = [row for row in sorted(overlay.rows) if row not in overlay.deleted_rows]
+            return self._at(table, [*places, *(id for _, _, id in overlay.extras)])
+
     def show(self, id: str) -> Object:
         """Return an object by its id alone, as a GET by id gives it.
 
@@ -956,6 +976,8 @@ class Account:
             late = self.telling.late_s if late_s is None else late_s
             if late:
                 overlay.seen_from[made_id] = now + late
+            if self._hear is not None:
+                self._hear(self.id, self.livemode, made)
             return made_id
 
     def _lookup(self, id: str) -> Object | None:

@@ -11,10 +11,12 @@ from typing import Any, Literal
 import msgspec
 
 from takings.clock import require_aware
+from takings.simulator.changes import Change, make
 from takings.simulator.faults import Rule
 from takings.simulator.fingerprint import fingerprint
 from takings.simulator.replies import Reply, as_json
 from takings.simulator.simulation import Simulation
+from takings.simulator.webhooks import Mischief
 from takings.simulator.world import Account
 
 _LINES_AT_ONCE = 200
@@ -57,22 +59,9 @@ class _Limits(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class _Clock(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     advance_s: float = 0.0
+    #: By how much it is set, either way, without time going by: a clock that is wrong.
+    skew_s: float = 0.0
     to: datetime | None = None
-
-
-class _Change(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One change to an account's data, as :class:`Account` makes it."""
-
-    do: Literal["create", "update", "delete"]
-    account: str | None = None
-    livemode: bool = True
-    #: For update and delete.
-    id: str = ""
-    #: For create: ``customer``.
-    object: str = ""
-    fields: dict[str, Any] = {}
-    #: Whether, or as which type, ``/v1/events`` tells of it.
-    event: bool | str = True
 
 
 class _App(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -95,6 +84,52 @@ class _Connect(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="co
 class _Deauthorize(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="deauthorize", tag_field="do"):
     account: str
     livemode: bool = True
+
+
+class _AddWebhook(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="add", tag_field="do"):
+    url: str
+    account: str | None = None
+    livemode: bool = True
+    #: Events of the accounts connected to ``account``, not its own.
+    connect: bool = False
+    #: ``whsec_…``; empty for a new one.
+    secret: str = ""
+
+
+class _TurnWebhook(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="do"):
+    id: str
+
+
+class _RollWebhook(_TurnWebhook, kw_only=True, forbid_unknown_fields=True, tag="roll"):
+    """A new secret; the ones before sign too."""
+
+
+class _ExpireWebhook(_TurnWebhook, kw_only=True, forbid_unknown_fields=True, tag="expire"):
+    """Only the newest secret signs."""
+
+
+class _RemoveWebhook(_TurnWebhook, kw_only=True, forbid_unknown_fields=True, tag="remove"):
+    pass
+
+
+class _Disturb(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="disturb", tag_field="do"):
+    """What befalls the next ``times`` deliveries; None never ends."""
+
+    kind: Mischief
+    times: int | None = 1
+    #: For ``delayed``.
+    seconds: float = 1.0
+
+
+class _Calm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="calm", tag_field="do"):
+    pass
+
+
+class _Retries(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="retries", tag_field="do"):
+    seconds: tuple[float, ...]
+
+
+_Webhook = _AddWebhook | _RollWebhook | _ExpireWebhook | _RemoveWebhook | _Disturb | _Calm | _Retries
 
 
 class Control:
@@ -176,6 +211,7 @@ class Control:
         wanted = msgspec.json.decode(body, type=_Clock)
         clock = self._sim.clock
         clock.advance(timedelta(seconds=wanted.advance_s))
+        clock.shift(timedelta(seconds=wanted.skew_s))
         if wanted.to is not None:
             clock.advance(require_aware(wanted.to) - clock.now())
         return as_json({"now": clock.now()})
@@ -230,19 +266,48 @@ class Control:
                 platform.connect(platform.known(wanted.account or ""), wanted.livemode)
         return as_json({"account": wanted.account})
 
+    # Webhooks
+
+    def _get_webhooks(self, query: Mapping[str, str]) -> Reply:
+        """The endpoints with the latest requests to each, oldest first."""
+        return as_json(
+            [
+                {"id": one.id, "url": one.url, "secrets": one.secrets, "attempts": list(one.attempts)}
+                for one in self._sim.webhooks.endpoints.values()
+            ]
+        )
+
+    def _post_webhooks(self, body: bytes) -> Reply:
+        webhooks = self._sim.webhooks
+        match msgspec.json.decode(body, type=_Webhook):
+            case _AddWebhook() as new:
+                account = new.account or self._sim.company
+                made = webhooks.add(new.url, account, livemode=new.livemode, connect=new.connect, secret=new.secret)
+                return as_json({"id": made.id, "secret": made.secrets[0]})
+            case _RollWebhook(id=id):
+                return as_json({"id": id, "secret": webhooks.roll(id)})
+            case _ExpireWebhook(id=id):
+                webhooks.expire(id)
+            case _RemoveWebhook(id=id):
+                webhooks.remove(id)
+            case _Disturb() as mischief:
+                webhooks.disturb(mischief.kind, mischief.times, mischief.seconds)
+            case _Calm():
+                webhooks.calm()
+            case _Retries(seconds=seconds):
+                webhooks.retries_s = seconds
+        return as_json({})
+
     # Changes
 
     def _post_mutate(self, body: bytes) -> Reply:
-        change = msgspec.json.decode(body, type=_Change)
-        account = self._sim.world.account(change.account or self._sim.company, change.livemode)
-        match change.do:
-            case "create":
-                return as_json({"id": account.create(change.object, change.fields, event=change.event)})
-            case "update":
-                account.update(change.id, change.fields, event=change.event)
-            case "delete":
-                account.delete(change.id, event=change.event)
-        return as_json({"id": change.id})
+        """Make a change, or several in their order; answers the id that each made or changed."""
+        wanted = msgspec.json.decode(body, type=Change | list[Change])
+        changes = wanted if isinstance(wanted, list) else [wanted]
+        ids = [
+            make(self._sim.world.account(each.account or self._sim.company, each.livemode), each) for each in changes
+        ]
+        return as_json({"id": ids[-1] if ids else "", "ids": ids})
 
 
 def _lines(account: Account, table: str, raw: bool) -> Iterator[bytes]:

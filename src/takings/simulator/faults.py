@@ -24,6 +24,8 @@ Kind = Literal[
     "html",  # 200 with somebody's web page
     "unauthorized",  # 401: the key is no longer good
     "forbidden",  # 403: the key lost its permission
+    "strange",  # the right answer, with fields and words nobody knows in every object
+    "vanish",  # the right page, and then the object at its end is deleted, which the next page would begin after
 ]
 
 
@@ -53,6 +55,8 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seconds: float = 1.0
     #: For ``rate_limit``.
     reason: Reason = "global-rate"
+    #: For ``vanish``, whether an event tells of the deletion.
+    event: bool = False
     #: Value of ``Stripe-Should-Retry``; None leaves the header out.
     should_retry: bool | None = None
     #: Value of ``Retry-After`` in seconds; None leaves the header out, as Stripe does.

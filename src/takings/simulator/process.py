@@ -328,6 +328,10 @@ class Simulator:
         now = self._control("POST", "clock", body={"advance_s": by.total_seconds()})["now"]
         return datetime.fromisoformat(now)
 
+    def skew(self, by: timedelta) -> None:
+        """Set its clock wrong (or right again), either way, without time going by."""
+        self._control("POST", "clock", body={"skew_s": by.total_seconds()})
+
     def create(self, object: str, fields: Mapping[str, Any], **more: Any) -> str:
         """Create an object (``event``, ``account``, ``livemode`` as in ``control``) and return its id."""
         return str(
@@ -341,6 +345,59 @@ class Simulator:
     def delete(self, id: str, **more: Any) -> None:
         """Delete an object."""
         self._control("POST", "mutate", body={"do": "delete", "id": id} | more)
+
+    def change(self, do: str, id: str = "", **more: Any) -> str:
+        """Make any other change (verbs and fields as in ``changes.Change``) and return the id it made or changed."""
+        return str(self._control("POST", "mutate", body={"do": do, "id": id} | more)["id"])
+
+    def changes(self, several: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Make several changes in one request; return the id that each made or changed."""
+        return list(self._control("POST", "mutate", body=list(several))["ids"])
+
+    # Webhooks
+
+    def add_webhook(self, url: str, **more: Any) -> tuple[str, str]:
+        """Send events of changes to an address on this machine; return the endpoint's id and its signing secret.
+
+        Args:
+            url: Where to.
+            **more: ``account`` (the company's by default), ``livemode``, ``connect`` (events of the accounts connected
+                to it instead of its own), ``secret``.
+        """
+        made = self._webhook("add", url=url, **more)
+        return made["id"], made["secret"]
+
+    def roll_webhook(self, id: str) -> str:
+        """Return a new signing secret; the former ones sign too, until :meth:`expire_webhook`."""
+        return str(self._webhook("roll", id=id)["secret"])
+
+    def expire_webhook(self, id: str) -> None:
+        """Sign with the newest secret only."""
+        self._webhook("expire", id=id)
+
+    def remove_webhook(self, id: str) -> None:
+        """Send nothing there any more."""
+        self._webhook("remove", id=id)
+
+    def disturb_webhooks(self, kind: str, times: int | None = 1, *, seconds: float = 1.0) -> None:
+        """Let something befall the next deliveries: ``doubled``, ``reordered``, ``delayed``, ``lost``, ``forged`` or ``old``."""
+        self._webhook("disturb", kind=kind, times=times, seconds=seconds)
+
+    def calm_webhooks(self) -> None:
+        """Let nothing befall them any more."""
+        self._webhook("calm")
+
+    def retry_webhooks(self, *seconds: float) -> None:
+        """Try a delivery that failed again after these times, and then no more."""
+        self._webhook("retries", seconds=seconds)
+
+    def webhook_attempts(self, id: str) -> list[tuple[str, int | None, str]]:
+        """Return the latest requests to an endpoint, oldest first: event, status (None: no answer), ``true``, ``forged`` or ``old``."""
+        (found,) = (one for one in self._control("GET", "webhooks") if one["id"] == id)
+        return [(one["event"], one["status"], one["kind"]) for one in found["attempts"]]
+
+    def _webhook(self, do: str, **fields: Any) -> dict[str, Any]:
+        return dict(self._control("POST", "webhooks", body={"do": do} | fields))
 
     # How it is spoken to
 

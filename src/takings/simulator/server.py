@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -31,6 +32,7 @@ from takings.simulator.limits import Slot, locked, too_many
 from takings.simulator.options import Options
 from takings.simulator.replies import Headers, Reply, as_json, error
 from takings.simulator.simulation import Simulation
+from takings.simulator.strange import cursor, with_strangers
 from takings.simulator.world import API_VERSION
 
 Scope = dict[str, Any]
@@ -45,7 +47,7 @@ _GZIP_CONTAINER: Final = 31  # zlib's window bits for a gzip header
 _CONNECTION: Final = "takings.connection"
 _VERSION = re.compile(rb"\d{4}-\d{2}-\d{2}(\.[a-z]+)?")
 _OUR_VERSION: Final = API_VERSION.encode()
-_BODY_LIMIT_BYTES: Final = 1 << 20
+_BODY_LIMIT_BYTES: Final = 1 << 24
 
 
 class App:
@@ -106,6 +108,7 @@ class App:
             else:
                 assert isinstance(caller, Caller)
                 reply = spoilt(rule, caller, path) or self._answer(caller, method, path, query, version)
+                reply = self._altered(rule, caller, reply)
         finally:
             self._sim.stats.end()
             if slot is not None:
@@ -113,7 +116,10 @@ class App:
         if method not in ("GET", "HEAD", "OPTIONS"):
             self._sim.stats.writes[f"{method} {template(path)}"] += 1
             print(f"simulator: REFUSED A WRITE: {method} {template(path)}", file=sys.stderr, flush=True)
-        headers: Headers = ((b"stripe-version", version if version and _is_version(version) else _OUR_VERSION),)
+        headers: Headers = (
+            self._date(),
+            (b"stripe-version", version if version and _is_version(version) else _OUR_VERSION),
+        )
         if on_behalf is not None:
             headers += ((b"stripe-account", on_behalf),)
         if context is not None:
@@ -123,6 +129,16 @@ class App:
             reply = reply._replace(body=reply.body[: len(reply.body) // 2])
         reply = reply._replace(headers=reply.headers + headers + self._request_id() + _retry_headers(rule))
         await _respond(scope, receive, send, _compressed(reply, encoding), rule)
+
+    def _altered(self, rule: fault.Rule | None, caller: Caller, reply: Reply) -> Reply:
+        """Return an answer with what a fault adds to it; what it takes away, it takes away after."""
+        if rule is None or reply.status != 200:
+            return reply
+        if rule.kind == "strange":
+            return reply._replace(body=with_strangers(reply.body))
+        if rule.kind == "vanish" and (last := cursor(reply.body)) is not None:
+            self._sim.world.account(caller.account, caller.livemode).delete(last, event=rule.event)
+        return reply
 
     async def _wait(self, rule: fault.Rule | None) -> None:
         seconds = self._sim.latency_ms / 1000
@@ -157,6 +173,9 @@ class App:
             traceback.print_exc()
             return error(500, "The simulator itself failed: its stderr tells how.", kind="api_error")
         return Reply(status, body)
+
+    def _date(self) -> tuple[bytes, bytes]:
+        return b"date", formatdate(self._sim.clock.unix(), usegmt=True).encode()
 
     def _request_id(self) -> Headers:
         self._request_number += 1
@@ -346,6 +365,7 @@ def serve(options: Options) -> None:
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,
         proxy_headers=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,

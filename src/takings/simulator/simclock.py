@@ -44,3 +44,7 @@ class MovableClock:
         if by < timedelta(0):
             raise ValueError("The clock only goes forward.")
         self._ahead += by
+
+    def shift(self, by: timedelta) -> None:
+        """Set it wrong, or right again: unlike :meth:`advance` also backward."""
+        self._ahead += by
