@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -804,6 +805,37 @@ class Account:
                 return []
             places: list[Place] = [row for row in sorted(overlay.rows) if row not in overlay.deleted_rows]
             return self._at(table, [*places, *(id for _, _, id in overlay.extras)])
+
+    def drew(self, object: str) -> bool:
+        """Whether the account was drawn with objects of a kind, after which new ones can take."""
+        return any(kind[0] == object and len(self._company.tables[table]) for table, kind in KINDS.items())
+
+    def pick(self, table: str, dice: random.Random) -> Object | None:
+        """Return an object of a table by dice; None where the dice fall on one that is gone."""
+        with self._lock:
+            base, overlay = self._company.tables[table], self._overlays.get(table)
+            extras = overlay.extras if overlay is not None else []
+            if not len(base) + len(extras):
+                return None
+            at = dice.randrange(len(base) + len(extras))
+            id = base.codec.one(at) if at < len(base) else extras[at - len(base)][2]
+            thing = self._object(table, id)
+            return None if thing is None or thing.get("deleted") else thing
+
+    def last_child(self, table: str, field: str, parent: str) -> str:
+        """Return the id of the last object in a list under an object."""
+        with self._lock:
+            return self._id(CHILDREN[table, field].table, self._places(table, field, parent)[-1])
+
+    def parents(self, table: str) -> dict[str, str]:
+        """Return for every object that is part of another, by its id, the id of that other."""
+        found: dict[str, str] = {}
+        for (parent, field), children in CHILDREN.items():
+            if children.table == table and (parent, field) in CONTAINED:
+                for id in self.ids(parent):
+                    with self._lock:
+                        found |= {self._id(table, place): id for place in self._places(parent, field, id)}
+        return found
 
     def show(self, id: str) -> Object:
         """Return an object by its id alone, as a GET by id gives it.

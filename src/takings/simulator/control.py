@@ -14,6 +14,7 @@ from takings.clock import require_aware
 from takings.simulator.changes import Change, make
 from takings.simulator.faults import Rule
 from takings.simulator.fingerprint import fingerprint
+from takings.simulator.life import Life
 from takings.simulator.replies import Reply, as_json
 from takings.simulator.simulation import Simulation
 from takings.simulator.webhooks import Mischief
@@ -62,6 +63,16 @@ class _Clock(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     #: By how much it is set, either way, without time going by: a clock that is wrong.
     skew_s: float = 0.0
     to: datetime | None = None
+
+
+class _Live(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Changes of all kinds by dice."""
+
+    account: str | None = None
+    livemode: bool = True
+    seed: int = 1
+    turns: int = 1
+    told: bool = True
 
 
 class _App(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -178,6 +189,10 @@ class Control:
         account, table, raw = self._account(query), query["table"], query.get("raw") == "true"
         lines = _lines(account, table, raw)
         return chain([next(lines, b"")], lines)  # begun here, so that an unknown table is refused and not half answered
+
+    def _get_parents(self, query: Mapping[str, str]) -> Reply:
+        """For every object of a table that is part of another, by its id, the id of that other."""
+        return as_json(self._account(query).parents(query["table"]))
 
     def _get_tables(self, query: Mapping[str, str]) -> Reply:
         return as_json(self._account(query).tables())
@@ -308,6 +323,12 @@ class Control:
             make(self._sim.world.account(each.account or self._sim.company, each.livemode), each) for each in changes
         ]
         return as_json({"id": ids[-1] if ids else "", "ids": ids})
+
+    def _post_live(self, body: bytes) -> Reply:
+        """Let an account live for some turns; answers the ids whose last state events tell."""
+        wanted = msgspec.json.decode(body, type=_Live)
+        account = self._sim.world.account(wanted.account or self._sim.company, wanted.livemode)
+        return as_json({"told": Life(account, wanted.seed, told=wanted.told).live(wanted.turns)})
 
 
 def _lines(account: Account, table: str, raw: bool) -> Iterator[bytes]:

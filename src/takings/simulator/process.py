@@ -252,6 +252,10 @@ class Simulator:
         """Return every object of a table by id, as a GET by id gives it."""
         return {line["id"]: line["object"] for line in self._lines(table, account, livemode, raw=True)}
 
+    def parents(self, table: str, account: str | None = None, *, livemode: bool = True) -> dict[str, str]:
+        """Return, for a table whose objects are parts of others, the id of that other by id."""
+        return dict(self._control("GET", "parents", self._which(account, livemode) | {"table": table}))
+
     def stats(self) -> dict[str, Any]:
         """Return what was asked of it since the start or the last :meth:`reset_stats`."""
         return dict(self._control("GET", "stats"))
@@ -349,6 +353,14 @@ class Simulator:
     def change(self, do: str, id: str = "", **more: Any) -> str:
         """Make any other change (verbs and fields as in ``changes.Change``) and return the id it made or changed."""
         return str(self._control("POST", "mutate", body={"do": do, "id": id} | more)["id"])
+
+    def live(self, turns: int, *, seed: int, told: bool = True, **more: Any) -> list[str]:
+        """Let the company live for some turns, by dice: changes of all kinds, told by events or silent.
+
+        Returns:
+            The ids of the objects whose last state events tell; what moved with them silently is not among them.
+        """
+        return list(self._control("POST", "live", body={"turns": turns, "seed": seed, "told": told} | more)["told"])
 
     def changes(self, several: Iterable[Mapping[str, Any]]) -> list[str]:
         """Make several changes in one request; return the id that each made or changed."""
