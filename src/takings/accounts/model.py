@@ -25,11 +25,13 @@ class Action(Enum):
     MANAGE_CONNECTIONS = "manage_connections"
     MANAGE_PEOPLE = "manage_people"
     SEE_AUDIT = "see_audit"
+    SEE_ALERTS = "see_alerts"
+    MANAGE_ALERTS = "manage_alerts"
 
 
 MATRIX: Final[dict[Role, frozenset[Action]]] = {
     "admin": frozenset(Action),
-    "standard": frozenset((Action.VIEW_REPORTS, Action.EXPORT, Action.SEE_TABLES)),
+    "standard": frozenset((Action.VIEW_REPORTS, Action.EXPORT, Action.SEE_TABLES, Action.SEE_ALERTS)),
     "read_only": frozenset((Action.VIEW_REPORTS, Action.EXPORT)),
 }
 """The whole of who may do what. Nothing else in the program compares roles."""
