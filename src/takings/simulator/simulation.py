@@ -16,6 +16,7 @@ from takings.simulator.oauth import Choice, Client, OAuth, User
 from takings.simulator.options import Options
 from takings.simulator.simclock import MovableClock
 from takings.simulator.stats import Stats
+from takings.simulator.webhooks import Webhooks
 from takings.simulator.world import World, WorldConfig
 
 
@@ -33,8 +34,9 @@ class Simulation:
         self.options = options
         self.clock = MovableClock(options.end)
         self._memory = Memory(options.state, options.end, self.clock.now())
-        self.world = World(_world(options, self._memory.end), self.clock)
         self.keys = Keyring(self.clock.unix)
+        self.webhooks = Webhooks(lambda account, livemode: self.keys.connected.get((account, livemode), frozenset()))
+        self.world = World(_world(options, self._memory.end), self.clock, self.webhooks.tell)
         self.limits = Limits(options.allowance())
         self.faults = Faults()
         self.stats = Stats()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from takings.simulator.answers import Answer
 from takings.simulator.company import found
 from takings.simulator.dice import key_of
 from takings.simulator.neighbours import Sketch
+from takings.simulator.objects.base import Object
 from takings.simulator.tables import base62
 
 __all__ = ["API_VERSION", "Account", "Answer", "World", "WorldConfig"]
@@ -58,13 +59,17 @@ class World:
     Args:
         config: What it is made from.
         clock: What time it is in the world; used for what changes after the start, and for ``end`` where none is given.
+        hear: Given each event of a change, with its account's id and mode.
     """
 
-    def __init__(self, config: WorldConfig, clock: Clock) -> None:
+    def __init__(
+        self, config: WorldConfig, clock: Clock, hear: Callable[[str, bool, Object], None] | None = None
+    ) -> None:
         self.config = config
         end = to_unix(config.end if config.end is not None else clock.now())
         self.end = end
         self._clock = clock
+        self._hear = hear
         self._sketches: dict[str, Sketch] = {}
         number = key_of(config.seed, "account")
         self._id = "acct_1" + base62(number, 10) + base62(key_of(config.seed, "account 2"), 5)
@@ -79,8 +84,8 @@ class World:
         live = found(seed=config.seed, livemode=True, objects=config.objects, profile=config.profile, **common)
         sandbox = found(seed=config.seed + _SANDBOX_SEED, livemode=False, objects=config.test_objects, **common)
         self._accounts = {
-            (self._id, True): Account(live, clock),
-            (self._id, False): Account(sandbox, clock),
+            (self._id, True): Account(live, clock, hear),
+            (self._id, False): Account(sandbox, clock, hear),
         }
         _give_back_memory()
 
@@ -100,7 +105,7 @@ class World:
         """
         known = self._accounts.get((account_id, livemode))
         if known is None:
-            known = Account(self._sketches[account_id].draw(livemode), self._clock)
+            known = Account(self._sketches[account_id].draw(livemode), self._clock, self._hear)
             self._accounts[account_id, livemode] = known
         return known
 
