@@ -21,9 +21,13 @@ from takings.clock import Clock, from_unix
 from takings.connections.signing import SigningSecrets
 from takings.errors import Invalid, NotFound
 from takings.log import get
+from takings.settings import Settings
 from takings.store import Store
 from takings.store.schema import connections, deliveries
 from takings.stripe.signatures import check
+
+PATH: Final = "/webhooks/stripe"
+"""Where deliveries come to: the connection's id follows."""
 
 MOST_BYTES: Final = 2_000_000
 """Largest body that is accepted."""
@@ -270,6 +274,11 @@ class Deliveries:
             return db.execute(sa.delete(deliveries).where(d.id.in_(old))).rowcount
 
 
+def address(settings: Settings, connection_id: str) -> str:
+    """Return what to give to Stripe as the address of a connection's webhook."""
+    return f"{settings.public_url}{PATH}/{connection_id}"
+
+
 def too_large() -> Invalid:
     """Return the error for a body that is larger than any event."""
     return Invalid(
@@ -290,15 +299,16 @@ def _read(body: bytes) -> _Event:
     try:
         event = _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed() from error
+        raise malformed() from error
     if not _TOKEN.fullmatch(event.id) or not _TYPE.fullmatch(event.type):
-        raise _malformed()
+        raise malformed()
     if isinstance(event.created, int) and not 0 <= event.created <= _LATEST_UNIX:
-        raise _malformed()
+        raise malformed()
     return event
 
 
-def _malformed() -> Invalid:
+def malformed() -> Invalid:
+    """Return the error for what is no event."""
     return Invalid("webhook.malformed", "This message is no event of Stripe.")
 
 

@@ -76,7 +76,7 @@ def look_up(app: App, connection: Connection) -> Identity:
 
 
 async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Let a request through to its handler, or not.
+    """Let a request through to its handler, or not. Routes that are ``signed`` find out themselves who sends it.
 
     Raises:
         Elsewhere: The product is not set up, or a reader has to sign in first.
@@ -84,7 +84,7 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     """
     who = handler.opt.get("who")
     app: App = connection.app.state.takings
-    if handler.opt.get("static") or "OPTIONS" in getattr(handler, "http_methods", ()):
+    if any(map(handler.opt.get, ("static", "signed", "bare"))) or "OPTIONS" in getattr(handler, "http_methods", ()):
         return
     identity = await to_thread.run_sync(look_up, app, connection)
     path = connection.url.path

@@ -16,14 +16,26 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 from litestar.types import Message, Scope
 
-from takings.web import built
+from takings.web import built, deliveries
 from takings.web.chart import chart_json, chart_value, point_name
 from takings.web.context import App, Elsewhere, Form, FromApp, Reader
 from takings.web.guard import IDENTITY, Identity, guard, read_for, require_declared
-from takings.web.pages import connections, errors, help, home, people, profile, rows, sign_in, tables, wizard
+from takings.web.pages import (
+    connections,
+    connections_webhook,
+    errors,
+    help,
+    home,
+    people,
+    profile,
+    rows,
+    sign_in,
+    tables,
+    wizard,
+)
 from takings.web.security import SecurityHeaders, cookie, visit_cookie
 
-PAGES: Final = (home, rows, tables, connections, sign_in, wizard, people, profile, help)
+PAGES: Final = (home, rows, tables, connections, connections_webhook, sign_in, wizard, people, profile, help)
 """The modules of ``web/pages`` that have routes. A new page adds a word."""
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -43,7 +55,10 @@ def create(app: App) -> Litestar:
     web = Litestar(
         # All in one router: Litestar 2.25 wraps a threaded handler twice when a second one joins its path later.
         route_handlers=[
-            Router(path="/", route_handlers=[*built.routes, *(route for page in PAGES for route in page.routes)])
+            Router(
+                path="/",
+                route_handlers=[*built.routes, *deliveries.routes, *(route for page in PAGES for route in page.routes)],
+            )
         ],
         guards=[guard],
         dependencies={
@@ -55,7 +70,7 @@ def create(app: App) -> Litestar:
         template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment())),
         compression_config=CompressionConfig(backend="gzip", exclude_opt_key="uncompressed", minimum_size=500),
         before_send=[SecurityHeaders(app.settings), _SetVisit(app)],
-        state=State({"takings": app}),
+        state=State({"takings": app, "desk": deliveries.Desk()}),
         openapi_config=None,
         request_max_body_size=1_000_000,
         debug=False,
