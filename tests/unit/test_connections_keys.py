@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from takings.connections import read_account, read_key
+from takings.connections import key_credentials, read_accounts, read_key
 from takings.connections.keys import livemode_of
 from takings.errors import Invalid
 
@@ -38,7 +38,6 @@ def test_a_key_is_recognised(typed: str, kind: str, livemode: bool) -> None:
         ("pk_live_51AbCdEf", "connections.key_publishable"),
         ("pk_test_51AbCdEf", "connections.key_publishable"),
         ("whsec_abcdef", "connections.key_webhook"),
-        ("sk_org_live_abcdef", "connections.key_organization"),
         ("acct_1AbCdEf", "connections.key_form"),
         ("rk_live_", "connections.key_form"),
         ("rk_prod_abc", "connections.key_form"),
@@ -70,9 +69,37 @@ def test_the_mode_of_a_token_is_read_from_its_form() -> None:
     assert livemode_of("something else") is None
 
 
-def test_the_id_of_a_connected_account() -> None:
-    assert read_account(" acct_1AbC ") == "acct_1AbC"
-    assert read_account("") is None
-    assert read_account(None) is None
+@pytest.mark.parametrize(
+    ("typed", "livemode"),
+    [("sk_org_live_51AbC", True), (" rk_org_test_51AbC\n", False), ("sk_org_51AbCdEf", None)],
+)
+def test_the_key_of_an_organisation_needs_an_account(typed: str, livemode: bool | None) -> None:
+    key = read_key(typed)
+    assert (key.organization, key.livemode, livemode_of(key.text)) == (True, livemode, livemode)
+    with pytest.raises(Invalid) as caught:
+        key_credentials(key, None)
+    assert caught.value.code == "connections.account_needed"
+    for account in ("acct_1A", "acct_1A/acct_1B"):
+        made = key_credentials(key, account)
+        assert (made.context, made.account) == (True, account)
+    assert key_credentials(key, "acct_1A").of_connected("acct_1C").account == "acct_1A/acct_1C"
+
+
+def test_a_platform_names_its_accounts_in_a_header_of_their_own() -> None:
+    key = read_key("rk_live_51AbC")
+    assert key_credentials(key, None).of_connected("acct_1C").account == "acct_1C"
+    assert not key_credentials(key, "acct_1A").context
     with pytest.raises(Invalid, match="acct_"):
-        read_account("1AbC")
+        key_credentials(key, "acct_1A/acct_1B")
+
+
+def test_the_ids_of_accounts() -> None:
+    assert read_accounts(" acct_1AbC ") == ("acct_1AbC",)
+    assert read_accounts("") == read_accounts(None) == read_accounts([]) == ()
+    assert read_accounts("acct_1A, acct_1B\nacct_1A;acct_1P/acct_1C") == ("acct_1A", "acct_1B", "acct_1P/acct_1C")
+    assert read_accounts(["acct_1A", "acct_1B"]) == ("acct_1A", "acct_1B")
+    for wrong in ("1AbC", "acct_1A/", "acct_1A/x", "acct_1/acct_2/acct_3", "acct_1A acct-1B"):
+        with pytest.raises(Invalid, match="acct_"):
+            read_accounts(wrong)
+    with pytest.raises(Invalid, match="100"):
+        read_accounts([f"acct_{number}" for number in range(101)])

@@ -79,6 +79,8 @@ class Book:
     def credentials(self, connection_id: str) -> Credentials:
         """Return credentials that can be used now; those of a Stripe App are renewed when they are about to end.
 
+        A connected account has none of its own: its platform's are used, with its id.
+
         Raises:
             NotFound: There is no such connection.
             Refused: Stripe does not renew them any more: re-authenticate.
@@ -87,6 +89,8 @@ class Book:
         connection = self.get(connection_id)
         if connection.source == "sample" and self._sample is not None:
             return self._sample()
+        if connection.platform_id is not None:
+            return self.credentials(connection.platform_id).of_connected(connection.account_id)
         return self._tokens.current(connection_id)
 
     def client(
@@ -100,6 +104,7 @@ class Book:
             token=Token(lambda: self.credentials(connection.id), self._clock),
             limiter=limiter,
             account=credentials.account,
+            context=credentials.context,
             clock=self._clock,
             on_request=on_request,
         )
@@ -111,16 +116,27 @@ class Book:
             require(person, Action.MANAGE_CONNECTIONS)
 
     def _refuse_twice(self, probe: Probe, source: Source) -> None:
-        for connection in self.all():
-            same = connection.source == source and connection.livemode == probe.livemode
-            if same and probe.is_account(connection.account_id):
-                refuse_disconnecting(connection)
-                raise Invalid(
-                    "connections.already",
-                    f"This Stripe account is connected already, as “{connection.name}”: to give it a new key, re-authenticate that connection.",
-                    name=connection.name,
-                    connection=connection.id,
-                )
+        for account_id in (probe.account_id, *probe.aliases):
+            self._refuse_account(account_id, probe.livemode, source)
+
+    def _refuse_account(self, account_id: str, livemode: bool, source: Source) -> None:
+        query = records.select_connections().where(
+            connections.c.account_id == account_id,
+            connections.c.livemode == livemode,
+            connections.c.source == source,
+        )
+        with self._store.read() as db:
+            row = db.execute(query).first()
+        if row is None:
+            return
+        connection = records.to_connection(row)
+        refuse_disconnecting(connection)
+        raise Invalid(
+            "connections.already",
+            f"This Stripe account is connected already, as “{connection.name}”: to give it a new key, re-authenticate that connection.",
+            name=connection.name,
+            connection=connection.id,
+        )
 
     def _name(self, typed: str) -> str:
         name = " ".join(typed.split())

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
 from takings.accounts import Person
 from takings.connections import records
 from takings.connections.book import NAME_CHARS, Book, name_taken
+from takings.connections.family import name_for, names
 from takings.connections.keys import livemode_of
-from takings.connections.model import Connection, Credentials, Pending, Probe, Source
-from takings.connections.probe import Prober
-from takings.errors import Invalid, NotFound, Refused
+from takings.connections.model import Connection, Credentials, Found, Pending, Probe, Source
+from takings.connections.probe import Prober, account_of, is_refusal
+from takings.errors import Invalid, NotFound, Refused, TakingsError
 from takings.store import RequestCounter
 from takings.store.schema import connections, pending_connections
 from takings.stripe import Limiter, LocalLimiter, Request, Retries, Stripe
@@ -57,14 +61,45 @@ class Joining(Book):
             rate_global=account, rate_endpoint=endpoint, headroom=self._settings.headroom, clock=self._clock
         )
         with closing(self._probing_client(credentials, limiter, seen)) as stripe:
+            pool = self._pool_account(credentials, limiter, seen)
             prober = Prober(stripe, self._catalog, self._clock, self._granted)
-            found = prober.run(credentials, estimate=estimate, anchored=self._has_unknown())
-        counter = RequestCounter(self._store, found.account_id, found.livemode, self._clock)
+            found = prober.run(credentials, estimate=estimate, anchored=self._has_unknown(), pool_account=pool)
+        counter = RequestCounter(self._store, found.pool_account or found.account_id, found.livemode, self._clock)
         for request in seen:
             counter(request)
         counter.flush()
         self._log.info("connections.probed", account=found.account_id, livemode=found.livemode, requests=len(seen))
         return found
+
+    def look_up(self, credentials: Credentials) -> Found:
+        """Ask Stripe what the account is called that credentials open: one request.
+
+        Raises:
+            Refused, Unavailable: As :meth:`probe`.
+        """
+        assert credentials.account is not None
+        account_id = credentials.account.rpartition("/")[2]
+        account, endpoint = self._rates(bool(livemode_of(credentials.secret)))
+        limiter = LocalLimiter(
+            rate_global=account, rate_endpoint=endpoint, headroom=self._settings.headroom, clock=self._clock
+        )
+        seen: list[Request] = []
+        with closing(self._probing_client(credentials, limiter, seen)) as stripe:
+            try:
+                told = account_of(stripe.get("/v1/account").body)
+            except msgspec.DecodeError:
+                told = account_of(b"{}")
+            except Refused as error:
+                if is_refusal(error):
+                    raise
+                told = account_of(b"{}")  # only the account itself may not be read
+        return Found(
+            account_id=told.id or account_id,
+            path=credentials.account,
+            name=told.name or account_id,
+            country=told.country,
+            currency=told.currency,
+        )
 
     def pend(
         self,
@@ -74,6 +109,7 @@ class Joining(Book):
         *,
         source: Source = "stripe",
         reauthenticates: str | None = None,
+        others: Sequence[str] = (),
     ) -> str:
         """Keep credentials, sealed, until the person says yes, for an hour at most.
 
@@ -83,16 +119,21 @@ class Joining(Book):
             probe: What they open; None: it is looked at later, by :meth:`probe_pending`.
             source: Stripe or sample data.
             reauthenticates: The connection that they are new credentials for.
+            others: Further accounts that the same key opens, each to become a connection of its own.
 
         Returns:
             The id for :meth:`confirm`.
 
         Raises:
-            Invalid: This account is connected already.
+            Invalid: This account is connected already, or another one that was named.
+            Refused, Unavailable: Another account that was named cannot be read.
         """
         self._require(person)
         if probe is not None and reauthenticates is None:
             self._refuse_twice(probe, source)
+        named = tuple(self.look_up(replace(credentials, account=one)) for one in others)
+        for one in named:
+            self._refuse_account(one.account_id, bool(probe is not None and probe.livemode), source)
         pending_id = secrets.token_hex(8)
         now = self._clock.now()
         with self._store.write() as db:
@@ -104,7 +145,7 @@ class Joining(Book):
                     way=credentials.way,
                     source=source,
                     credentials=records.seal(self._vault, credentials),
-                    probe=_pending_values(probe, reauthenticates),
+                    probe=_pending_values(probe, reauthenticates, named),
                     created_at=now,
                 )
             )
@@ -141,7 +182,7 @@ class Joining(Book):
             db.execute(
                 sa.update(pending_connections)
                 .where(pending_connections.c.id == pending_id)
-                .values(probe=_pending_values(probe, pending.reauthenticates))
+                .values(probe=_pending_values(probe, pending.reauthenticates, pending.others))
             )
         return probe
 
@@ -165,14 +206,26 @@ class Joining(Book):
                 )
             )
 
-    def confirm(self, person: Person | None, pending_id: str, name: str, start_at: datetime | None) -> Connection:
+    def confirm(
+        self,
+        person: Person | None,
+        pending_id: str,
+        name: str,
+        start_at: datetime | None,
+        *,
+        follow_accounts: bool = False,
+    ) -> Connection:
         """Say yes: the connection exists from now on, and its first load is wanted at once.
+
+        Further accounts that were named become connections of their own, called as Stripe calls them.
 
         Args:
             person: Who said yes; the same who gave the credentials.
             pending_id: From :meth:`pend`.
             name: What to call it; empty takes the account's name.
             start_at: Oldest moment to load; None: everything.
+            follow_accounts: Follow the accounts connected to this one too, where it is a platform; they are found by
+                :meth:`Platforms.discover`.
 
         Raises:
             NotFound: As :meth:`pending`, or it has not been looked at.
@@ -194,47 +247,79 @@ class Joining(Book):
                 if gone.rowcount != 1:
                     raise _pending_gone()
                 self._refuse_name(db, chosen, None)
-                db.execute(
-                    sa.insert(connections).values(
-                        id=connection_id,
-                        name=chosen,
-                        source=pending.source,
-                        way=pending.way,
-                        account_id=probe.account_id,
-                        account_name=probe.account_name or probe.account_id,
+                common = {
+                    "source": pending.source,
+                    "way": pending.way,
+                    "livemode": probe.livemode,
+                    "state": "active",
+                    "start_at": start_at,
+                    "created_at": now,
+                    "sync_wanted_at": now,
+                    "next_sync_at": now,
+                }
+                first = common | {
+                    "id": connection_id,
+                    "name": chosen,
+                    "account_id": probe.account_id,
+                    "account_name": probe.account_name or probe.account_id,
+                    "country": probe.country,
+                    "currency": probe.currency,
+                    "credentials": sealed,
+                    "permissions": probe.permissions,
+                    "pool_account": probe.pool_account,
+                    "follows_accounts": follow_accounts and pending.platform,
+                }
+                rows = [first, *self._further(db, pending, sealed, common, chosen)]
+                for row in rows:
+                    db.execute(sa.insert(connections).values(**row))
+                    self._audit.record_in(
+                        db,
+                        person,
+                        "connection.added",
+                        row["name"],
+                        id=row["id"],
+                        account=row["account_id"],
                         livemode=probe.livemode,
-                        country=probe.country,
-                        currency=probe.currency,
-                        state="active",
-                        credentials=sealed,
-                        start_at=start_at,
-                        permissions=probe.permissions,
-                        created_at=now,
-                        sync_wanted_at=now,
-                        next_sync_at=now,
+                        way=pending.way,
+                        start=None if start_at is None else start_at.date().isoformat(),
                     )
-                )
-                self._audit.record_in(
-                    db,
-                    person,
-                    "connection.added",
-                    chosen,
-                    id=connection_id,
-                    account=probe.account_id,
-                    livemode=probe.livemode,
-                    way=pending.way,
-                    start=None if start_at is None else start_at.date().isoformat(),
-                )
         except sa.exc.IntegrityError as error:
             self._refuse_twice(probe, pending.source)
             raise name_taken(chosen) from error
         self._log.info("connections.added", connection=connection_id, account=probe.account_id, way=pending.way)
         return self.get(connection_id)
 
+    def _further(
+        self, db: sa.Connection, pending: Pending, sealed: bytes, common: dict[str, Any], chosen: str
+    ) -> list[dict[str, Any]]:
+        """Return the rows of the further accounts that were named."""
+        credentials = records.unseal(self._vault, sealed)
+        taken = names(db) | {chosen.lower()}
+        probe = pending.probe
+        return [
+            common
+            | {
+                "id": secrets.token_hex(8),
+                "name": name_for(base_name(one.name, common["livemode"]), one.account_id, taken),
+                "account_id": one.account_id,
+                "account_name": one.name,
+                "country": one.country,
+                "currency": one.currency,
+                "credentials": records.seal(self._vault, replace(credentials, account=one.path)),
+                "permissions": {},
+                "pool_account": one.path.partition("/")[0]
+                if "/" in one.path
+                else probe.pool_account
+                if probe is not None and not credentials.context
+                else None,
+            }
+            for one in pending.others
+        ]
+
     def suggested_name(self, probe: Probe, source: Source = "stripe") -> str:
         """Return a name that no connection has: the account's, with a number where that is taken."""
         base = "Sample data" if source == "sample" else probe.account_name or probe.account_id
-        base = base[: NAME_CHARS - 12] if probe.livemode or source == "sample" else f"{base[: NAME_CHARS - 12]} (test)"
+        base = base_name(base, probe.livemode or source == "sample")
         taken = {connection.name for connection in self.all()}
         names = (base if number == 1 else f"{base} {number}" for number in range(1, len(taken) + 2))
         return next(name for name in names if name not in taken)
@@ -255,10 +340,24 @@ class Joining(Book):
             token=lambda: credentials.secret,
             limiter=limiter,
             account=credentials.account,
+            context=credentials.context,
             clock=self._clock,
             on_request=seen.append,
             retries=_PATIENCE,
         )
+
+    def _pool_account(self, credentials: Credentials, limiter: Limiter, seen: list[Request]) -> str | None:
+        """Return whose key reads an account that is connected to a platform; None: its own, or Stripe does not say."""
+        if credentials.account is None:
+            return None
+        if credentials.context:
+            platform, _, connected = credentials.account.partition("/")
+            return platform if connected else None
+        try:
+            with closing(self._probing_client(replace(credentials, account=None), limiter, seen)) as stripe:
+                return account_of(stripe.get("/v1/account").body).id
+        except (TakingsError, msgspec.DecodeError):
+            return None
 
     def _has_unknown(self) -> bool:
         return any(connection.account_id.startswith(UNKNOWN) for connection in self.all())
@@ -280,12 +379,23 @@ class Joining(Book):
             created_at=row.created_at,
             probe=records.load_probe(row.probe["probe"]),
             reauthenticates=row.probe["reauthenticates"],
+            others=msgspec.convert(row.probe.get("others", []), tuple[Found, ...]),
         )
         return pending, row.credentials
 
 
-def _pending_values(probe: Probe | None, reauthenticates: str | None) -> dict[str, Any]:
-    return {"probe": records.dump_probe(probe), "reauthenticates": reauthenticates}
+def base_name(account_name: str, livemode: bool) -> str:
+    """Return what to call an account: short enough for an addition, and a sandbox told from the real thing."""
+    base = account_name[: NAME_CHARS - 40]
+    return base if livemode else f"{base} (test)"
+
+
+def _pending_values(probe: Probe | None, reauthenticates: str | None, others: Sequence[Found]) -> dict[str, Any]:
+    return {
+        "probe": records.dump_probe(probe),
+        "reauthenticates": reauthenticates,
+        "others": msgspec.to_builtins(others),
+    }
 
 
 def _pending_gone() -> NotFound:

@@ -8,22 +8,32 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
-from takings.connections.book import Book, select_name
+from takings.connections import family
+from takings.connections.book import Book
+from takings.connections.model import Connection
 from takings.connections.probe import is_refusal
-from takings.errors import NotFound, TakingsError
+from takings.errors import NotFound, Refused, TakingsError
 from takings.store.schema import connections
 from takings.stripe import LocalLimiter
 
 _REASON_CHARS: Final = 500
+# What Stripe answers where an account has ended the access that OAuth gave.
+_ENDED: Final = frozenset(("stripe.key_refused", "stripe.account_access", "oauth.grant_refused"))
 
 
 class Marking(Book):
     """Notes what became of the work on a connection."""
 
-    def mark_reauth(self, connection_id: str, error: TakingsError) -> bool:
+    def mark_reauth(self, connection_id: str, error: TakingsError | None = None) -> bool:
         """Note that Stripe refuses the credentials, after asking once more with those stored now.
 
-        (A person may have given new ones while the refused request was under way.)
+        (A person may have given new ones while the refused request was under way.) Where a platform's key is refused,
+        the platform and all that is connected to it stop; where one connected account has withdrawn, only that one.
+        Call it too when something else says that the access has ended, such as ``account.application.deauthorized``.
+
+        Args:
+            connection_id: Which.
+            error: What was refused; None: nothing yet.
 
         Returns:
             True where the connection now asks to be re-authenticated; False where the present credentials are good, or
@@ -40,14 +50,48 @@ class Marking(Book):
         except TakingsError as again:
             if not is_refusal(again):
                 return False
-        return self._mark(connection_id, "reauth", error)
+            refusal = again
+        if connection.platform_id is None:
+            return self._mark_refused(connection, refusal)
+        if refusal.code == "stripe.account_access":
+            return self._mark(connection, "reauth", family.WITHDRAWN.error())
+        try:
+            self._mark_refused(self.get(connection.platform_id), refusal)
+            return self.get(connection_id).state == "reauth"
+        except NotFound:
+            return False
+
+    def _mark_refused(self, connection: Connection, refusal: TakingsError) -> bool:
+        """Stop a connection whose own credentials are refused, and all that is read with them."""
+        marked = self._mark(connection, "reauth", _in_their_words(connection, refusal))
+        with self._store.write() as db:
+            family.hold(db, connection.id, "reauth", family.REFUSED)
+        return marked
 
     def mark_failed(self, connection_id: str, error: TakingsError) -> bool:
         """Note that synchronising failed in a way that waiting does not mend; False where it is not running anyway."""
-        return self._mark(connection_id, "failed", error)
+        try:
+            return self._mark(self.get(connection_id), "failed", error)
+        except NotFound:
+            return False
 
-    def mark_synced(self, connection_id: str, at: datetime) -> None:
-        """Note that every permitted list came out complete, as of a moment, and plan the next look."""
+    def mark_followed(self, connection_id: str, again: timedelta) -> None:
+        """Note that what could be read was read, though some list is not complete, and plan the next look."""
+        with self._store.write() as db:
+            db.execute(
+                sa.update(connections)
+                .where(connections.c.id == connection_id, connections.c.state.in_(("active", "failed")))
+                .values(next_sync_at=self._clock.now() + again)
+            )
+
+    def mark_synced(self, connection_id: str, at: datetime, again: timedelta) -> None:
+        """Note that every permitted list came out complete, as of a moment, and plan the next look.
+
+        Args:
+            connection_id: Which.
+            at: Everything Stripe held at this moment is here.
+            again: How soon the next look is due.
+        """
         with self._store.write() as db:
             db.execute(
                 sa.update(connections)
@@ -57,19 +101,31 @@ class Marking(Book):
                     reason=None,
                     reason_code=None,
                     last_sync_at=at,
-                    next_sync_at=self._clock.now() + timedelta(seconds=self._settings.sync_every_seconds),
+                    next_sync_at=self._clock.now() + again,
                 )
             )
 
-    def _mark(self, connection_id: str, state: Literal["reauth", "failed"], error: TakingsError) -> bool:
+    def _mark(self, connection: Connection, state: Literal["reauth", "failed"], error: TakingsError) -> bool:
         with self._store.write() as db:
-            row = db.execute(select_name(connection_id)).first()
             done = db.execute(
                 sa.update(connections)
-                .where(connections.c.id == connection_id, connections.c.state.in_(("active", "failed")))
+                .where(connections.c.id == connection.id, connections.c.state.in_(("active", "failed")))
                 .values(state=state, reason=error.sentence[:_REASON_CHARS], reason_code=error.code)
             )
-            if done.rowcount and row is not None and state == "reauth":
-                self._audit.record_in(db, None, "connection.refused", row.name, id=connection_id, reason=error.code)
-        self._log.warning("connections.marked", connection=connection_id, state=state, reason=error.code)
+            if done.rowcount and state == "reauth":
+                self._audit.record_in(
+                    db, None, "connection.refused", connection.name, id=connection.id, reason=error.code
+                )
+        self._log.warning("connections.marked", connection=connection.id, state=state, reason=error.code)
         return bool(done.rowcount)
+
+
+def _in_their_words(connection: Connection, refusal: TakingsError) -> TakingsError:
+    """Say of an access that OAuth gave that its owner has ended it, where nothing else can have happened."""
+    if connection.way == "key" or refusal.code not in _ENDED:
+        return refusal
+    return Refused(
+        "connections.deauthorized",
+        "This account’s owner has ended Takings’ access at Stripe, by uninstalling the app or disconnecting the platform: "
+        "what is loaded stays, and re-authenticating goes on from there.",
+    )

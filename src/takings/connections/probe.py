@@ -97,7 +97,14 @@ class Prober:
         self._stripe, self._catalog, self._clock, self._rates = stripe, catalog, clock, rates
         self._now = to_unix(clock.now()) + 1
 
-    def run(self, credentials: Credentials, *, estimate: bool = True, anchored: bool = False) -> Probe:
+    def run(
+        self,
+        credentials: Credentials,
+        *,
+        estimate: bool = True,
+        anchored: bool = False,
+        pool_account: str | None = None,
+    ) -> Probe:
         """Find out everything.
 
         Args:
@@ -137,30 +144,22 @@ class Prober:
             lists=self._lists(looked),
             estimates=self._estimates(looked, livemode) if estimate else (),
             aliases=(anchor,) if exact else (),
-            broad_key=credentials.way == "key" and credentials.secret.startswith("sk_"),
+            pool_account=pool_account,
+            broad_key=credentials.way == "key" and credentials.secret.startswith("sk_") and not credentials.context,
         )
 
     def _account(self, credentials: Credentials) -> _Account:
         """Ask whose key it is; a key without that permission is told so by Stripe, often together with the account's id."""
+        named = None if credentials.account is None else credentials.account.rpartition("/")[2]
         try:
-            body = msgspec.json.decode(self._stripe.get("/v1/account").body)
+            found = account_of(self._stripe.get("/v1/account").body)
         except msgspec.DecodeError:
-            return _Account(id=credentials.account)
+            return _Account(id=named)
         except (Refused, NotFound, Unexpected) as error:
             if is_refusal(error):
                 raise
-            return _Account(id=credentials.account or _text(error.fields.get("account")))
-        if not isinstance(body, dict):
-            return _Account(id=credentials.account)
-        name = _at(body, "settings", "dashboard", "display_name") or _at(body, "business_profile", "name")
-        created = body.get("created")
-        return _Account(
-            id=_text(body.get("id")) or credentials.account,
-            name=_text(name) or _text(_at(body, "company", "name")) or _text(body.get("email")),
-            country=_text(body.get("country")),
-            currency=_text(body.get("default_currency")),
-            created=created if isinstance(created, int) else None,
-        )
+            return _Account(id=named or _text(error.fields.get("account")))
+        return replace(found, id=found.id or named)
 
     def _wanted(self) -> list[_Looked]:
         """Return every list that stands by itself and is read by default, once for each of its parameter sets."""
@@ -334,6 +333,26 @@ class Prober:
             for resource in self._catalog.resources.values()
             for nested in resource.nested
         )
+
+
+def account_of(body: bytes) -> _Account:
+    """Read an account object; what it does not say is None.
+
+    Raises:
+        msgspec.DecodeError: It is no JSON.
+    """
+    told = msgspec.json.decode(body)
+    if not isinstance(told, dict):
+        return _Account(id=None)
+    name = _at(told, "settings", "dashboard", "display_name") or _at(told, "business_profile", "name")
+    created = told.get("created")
+    return _Account(
+        id=_text(told.get("id")),
+        name=_text(name) or _text(_at(told, "company", "name")) or _text(told.get("email")),
+        country=_text(told.get("country")),
+        currency=_text(told.get("default_currency")),
+        created=created if isinstance(created, int) else None,
+    )
 
 
 def is_refusal(error: TakingsError) -> bool:

@@ -57,6 +57,7 @@ def seal(vault: Vault, credentials: Credentials) -> bytes:
             "refresh": credentials.refresh,
             "expires_at": None if expires is None else expires.isoformat(),
             "account": credentials.account,
+            "context": credentials.context,
             "api_base": credentials.api_base,
         }
     )

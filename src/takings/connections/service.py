@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from takings.connections.keeping import Keeping
-from takings.connections.marking import Marking
+from takings.connections.platforms import Platforms
 
 
-class Connections(Keeping, Marking):
+class Connections(Keeping, Platforms):
     """The connections of this installation.
 
     Reading is open to whoever holds this object. Each act that changes something takes the person who does it:

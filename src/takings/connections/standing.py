@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
 from takings.connections import records
+from takings.connections.family import WITHDRAWN
 from takings.connections.model import Connection
 from takings.store import Store
-from takings.store.schema import list_states, runs, table_rows, workers
+from takings.store.schema import connections, list_states, runs, table_rows, workers
 
-Status = Literal["success", "syncing", "waiting", "incomplete", "reauth", "failed", "paused", "disconnecting"]
+Status = Literal[
+    "success", "syncing", "waiting", "incomplete", "reauth", "withdrawn", "failed", "paused", "disconnecting"
+]
 
 WORKER_SILENT: Final = timedelta(seconds=60)
 #: Tables whose first load decides how far back figures can be trusted.
@@ -55,6 +58,36 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """The accounts connected to a platform, as a whole.
+
+    Attributes:
+        total: How many there are.
+        counts: How many have each status; statuses that none has are left out.
+        rows: Rows in all their tables.
+        loading: How many have never been loaded completely, without those that are stopped.
+    """
+
+    total: int
+    counts: dict[Status, int]
+    rows: int
+    loading: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """Some of the accounts connected to a platform.
+
+    Attributes:
+        standings: The page asked for, by name.
+        matching: How many match what was asked for.
+    """
+
+    standings: tuple[Standing, ...]
+    matching: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
     """How far the data reaches while a first load is under way.
 
@@ -64,6 +97,7 @@ class Reach:
         since: From this moment on the payments are complete so far; None: nothing can be said yet.
         progress: Share of the load that is done, 0 to 1.
         running: False where the load waits (for a worker, for new credentials, or for being resumed).
+        accounts: Where it speaks of the accounts connected to a platform: how many are still to be loaded; else 0.
     """
 
     connection_id: str
@@ -71,6 +105,7 @@ class Reach:
     since: datetime | None
     progress: float
     running: bool
+    accounts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +132,8 @@ def status_of(connection: Connection, latest_run: str | None) -> Status:
         connection: It.
         latest_run: State of its latest run; None: there was none.
     """
+    if connection.state == "reauth" and connection.reason_code == WITHDRAWN.code:
+        return "withdrawn"
     if connection.state != "active":
         return connection.state
     if latest_run == "running":
@@ -111,14 +148,102 @@ def standings(store: Store, connection_id: str | None = None) -> list[Standing]:
 
     Args:
         store: The product's own database.
-        connection_id: Only this one; None: all.
+        connection_id: Only this one; None: all, connected accounts too.
     """
-    return [_standing(facts) for facts in _facts(store, connection_id)]
+    query = records.select_connections()
+    if connection_id is not None:
+        query = query.where(connections.c.id == connection_id)
+    return [_standing(facts) for facts in _facts(store, query)]
+
+
+def own_standings(store: Store) -> list[Standing]:
+    """Return how the connections stand that have a key of their own, by name: all but the connected accounts."""
+    return [
+        _standing(facts)
+        for facts in _facts(store, records.select_connections().where(connections.c.platform_id.is_(None)))
+    ]
+
+
+def families(store: Store, platform_id: str | None = None) -> dict[str, Family]:
+    """Return what hangs on each platform, by the id of its connection.
+
+    Args:
+        store: The product's own database.
+        platform_id: Only this one; None: all.
+    """
+    of_platform = (
+        connections.c.platform_id.is_not(None) if platform_id is None else connections.c.platform_id == platform_id
+    )
+    sums = (
+        sa.select(connections.c.platform_id, sa.func.sum(table_rows.c.rows))
+        .join(table_rows, table_rows.c.connection_id == connections.c.id)
+        .where(of_platform)
+        .group_by(connections.c.platform_id)
+    )
+    with store.read() as db:
+        rows = {row[0]: int(row[1]) for row in db.execute(sums)}
+    members: defaultdict[str, list[tuple[Connection, Status]]] = defaultdict(list)
+    for connection, status in _members(store, of_platform):
+        members[connection.platform_id or ""].append((connection, status))
+    return {
+        key: Family(
+            total=len(those),
+            counts=dict(Counter(status for _, status in those)),
+            rows=rows.get(key, 0),
+            loading=sum(one.last_sync_at is None and one.state in ("active", "failed") for one, _ in those),
+        )
+        for key, those in members.items()
+    }
+
+
+def connected(
+    store: Store, platform_id: str, *, search: str = "", status: str = "", limit: int = 50, offset: int = 0
+) -> Connected:
+    """Return how the accounts connected to a platform stand, a page of them, by name.
+
+    Args:
+        store: The product's own database.
+        platform_id: Id of the platform's connection.
+        search: Part of a name or an account's id, in any case; empty: all.
+        status: Only those with this status; empty: all.
+        limit: Most to return.
+        offset: How many to leave out before.
+    """
+    sought = search.strip().casefold()
+    matching = [
+        connection.id
+        for connection, word in _members(store, connections.c.platform_id == platform_id)
+        if status in ("", word)
+        and any(sought in text.casefold() for text in (connection.name, connection.account_name, connection.account_id))
+    ]
+    page = matching[offset : offset + limit]
+    query = records.select_connections().where(connections.c.id.in_(page))
+    return Connected(standings=tuple(_standing(facts) for facts in _facts(store, query)), matching=len(matching))
 
 
 def reach(store: Store) -> list[Reach]:
-    """Return how far the data reaches, one for each connection whose first load is not complete."""
-    return [found for facts in _facts(store, None) if (found := _reach(facts)) is not None]
+    """Return how far the data reaches, one for each connection whose first load is not complete.
+
+    The accounts connected to a platform are told as one.
+    """
+    unfinished = records.select_connections().where(
+        connections.c.last_sync_at.is_(None), connections.c.platform_id.is_(None)
+    )
+    found = [found for facts in _facts(store, unfinished) if (found := _reach(facts)) is not None]
+    parent = connections.alias()
+    loading = (
+        sa.select(parent.c.id, parent.c.name, sa.func.count())
+        .join(connections, connections.c.platform_id == parent.c.id)
+        .where(connections.c.last_sync_at.is_(None), connections.c.state.in_(("active", "failed")))
+        .group_by(parent.c.id, parent.c.name)
+        .order_by(parent.c.name)
+    )
+    with store.read() as db:
+        families_loading = db.execute(loading).all()
+    return found + [
+        Reach(connection_id=id, name=name, since=None, progress=0.0, running=True, accounts=int(number))
+        for id, name, number in families_loading
+    ]
 
 
 def worker_is_there(store: Store, now: datetime) -> bool:
@@ -167,26 +292,43 @@ def _progress(lists: Sequence[_List]) -> float:
     return sum(min(1.0, one.progress) for one in lists) / len(lists) if lists else 0.0
 
 
-def _facts(store: Store, connection_id: str | None) -> list[_Facts]:
-    newest = sa.select(runs.c.connection_id, sa.func.max(runs.c.started_at).label("at")).group_by(runs.c.connection_id)
-    latest = newest.subquery()
+def _members(store: Store, of_platform: sa.ColumnElement[bool]) -> list[tuple[Connection, Status]]:
+    """Return connected accounts with the word for each, by name."""
     with store.read() as db:
-        found = [records.to_connection(row) for row in db.execute(records.select_connections())]
-        sums = sa.select(table_rows.c.connection_id, sa.func.sum(table_rows.c.rows)).group_by(
-            table_rows.c.connection_id
+        found = [records.to_connection(row) for row in db.execute(records.select_connections().where(of_platform))]
+        states = _latest_runs(db, sa.select(connections.c.id).where(of_platform))
+    return [(one, status_of(one, states.get(one.id))) for one in found]
+
+
+def _latest_runs(db: sa.Connection, ids: sa.Select[tuple[str]]) -> dict[str, str]:
+    """Return the state of the latest run of each connection."""
+    newest = (
+        sa.select(runs.c.connection_id, sa.func.max(runs.c.started_at).label("at"))
+        .where(runs.c.connection_id.in_(ids))
+        .group_by(runs.c.connection_id)
+        .subquery()
+    )
+    last = sa.select(runs.c.connection_id, runs.c.state).join(
+        newest, sa.and_(newest.c.connection_id == runs.c.connection_id, newest.c.at == runs.c.started_at)
+    )
+    return {row[0]: row[1] for row in db.execute(last)}
+
+
+def _facts(store: Store, query: sa.Select[Any]) -> list[_Facts]:
+    """Return what is known of the connections that a query gives, in its order."""
+    with store.read() as db:
+        found = [records.to_connection(row) for row in db.execute(query)]
+        chosen = query.with_only_columns(connections.c.id).order_by(None)
+        sums = (
+            sa.select(table_rows.c.connection_id, sa.func.sum(table_rows.c.rows))
+            .where(table_rows.c.connection_id.in_(chosen))
+            .group_by(table_rows.c.connection_id)
         )
         rows: dict[str, int] = {row[0]: int(row[1]) for row in db.execute(sums)}
-        last = sa.select(runs.c.connection_id, runs.c.state).join(
-            latest, sa.and_(latest.c.connection_id == runs.c.connection_id, latest.c.at == runs.c.started_at)
-        )
-        states: dict[str, str] = {row[0]: row[1] for row in db.execute(last)}
+        states = _latest_runs(db, chosen)
         lists: defaultdict[str, list[_List]] = defaultdict(list)
-        for row in db.execute(sa.select(list_states)):
+        for row in db.execute(sa.select(list_states).where(list_states.c.connection_id.in_(chosen))):
             lists[row.connection_id].append(
                 _List(row.table_name, row.state, row.progress, row.reaches_back_to, row.complete_as_of)
             )
-    return [
-        _Facts(one, rows.get(one.id, 0), lists[one.id], states.get(one.id))
-        for one in found
-        if connection_id in (None, one.id)
-    ]
+    return [_Facts(one, rows.get(one.id, 0), lists[one.id], states.get(one.id)) for one in found]

@@ -31,8 +31,9 @@ class _NewKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="cre
     kind: Literal["rk", "sk"] = "rk"
     permissions: list[str] | None = None
     expires_in: float | None = None
-    #: Accounts a platform key reads through ``Stripe-Account``.
+    #: Accounts a platform key reads through ``Stripe-Account``, or an organisation's through ``Stripe-Context``.
     connected: list[str] = []
+    organization: bool = False
 
 
 class _RevokeKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="revoke", tag_field="do"):
@@ -73,6 +74,7 @@ class _Live(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seed: int = 1
     turns: int = 1
     told: bool = True
+    only: list[str] = []
 
 
 class _App(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -239,12 +241,13 @@ class Control:
         match wanted:
             case _NewKey():
                 made = keys.create(
-                    wanted.account or self._sim.company,
+                    "" if wanted.organization else wanted.account or self._sim.company,
                     wanted.livemode,
                     kind=wanted.kind,
                     permissions=wanted.permissions,
                     expires_at=None if wanted.expires_in is None else keys.now() + wanted.expires_in,
                     connected=wanted.connected,
+                    organization=wanted.organization,
                 )
                 return as_json({"key": made.secret})
             case _RevokeKey():
@@ -328,7 +331,7 @@ class Control:
         """Let an account live for some turns; answers the ids whose last state events tell."""
         wanted = msgspec.json.decode(body, type=_Live)
         account = self._sim.world.account(wanted.account or self._sim.company, wanted.livemode)
-        return as_json({"told": Life(account, wanted.seed, told=wanted.told).live(wanted.turns)})
+        return as_json({"told": Life(account, wanted.seed, told=wanted.told, only=wanted.only).live(wanted.turns)})
 
 
 def _lines(account: Account, table: str, raw: bool) -> Iterator[bytes]:

@@ -105,7 +105,8 @@ class Keyring:
         """Make a key; without ``secret`` it is a new one. Permissions as ``charge`` or ``rak_charge_read``."""
         return self.add(
             Key(
-                secret=secret or f"{kind}_{'live' if livemode else 'test'}_51Sim{fresh()}",
+                secret=secret
+                or f"{'sk_org' if organization else kind}_{'live' if livemode else 'test'}_51Sim{fresh()}",
                 account=account,
                 livemode=livemode,
                 permissions=None if permissions is None else frozenset(map(_bare, permissions)),

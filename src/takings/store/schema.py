@@ -147,6 +147,10 @@ connections = _table(
     # Connection of the platform or organisation whose key opens this account; None: it has its own key. Not a foreign
     # key, since SQLite would have to remake the table: whoever removes a platform removes what hangs on it.
     sa.Column("platform_id", sa.String(32), index=True),
+    sa.Column("pool_account", sa.String(255)),  # account whose rate and read allocation it uses; None: its own
+    sa.Column("follows_accounts", sa.Boolean, nullable=False, server_default=sa.false()),  # platform: connected ones too
+    sa.Column("discovered_at", Moment),  # when its connected accounts were last listed; None: not yet, or wanted again
+    sa.Column("left_out", sa.JSON),  # connected accounts that somebody disconnected: not to be taken in again
     sa.Column("webhook_secrets", sa.LargeBinary),  # encrypted JSON: signing secrets, newest first; None: no webhook
     sa.UniqueConstraint("account_id", "livemode", "source", name="uq_connections_account"),
 )
@@ -294,8 +298,9 @@ follows = _table(
     sa.Column("gap_to", Moment),
     sa.Column("tokens", sa.Float, nullable=False, server_default="0"),  # requests that looking again may spend now
     sa.Column("tokens_at", Moment),
-    sa.Column("planned_at", Moment),  # when the ranges to look at again were last brought up to date
-    sa.Column("maintained_at", Moment),  # when its small files were last merged
+    sa.Column("planned_at", Moment),  # when it was last worked out what is due; None: it is to be worked out now
+    sa.Column("transactions", sa.BigInteger),  # payments of thirty days, as last counted
+    sa.Column("forecast", sa.BigInteger),  # requests that thirty days take, as last worked out
     sa.Column("verified_at", Moment),  # when it was last compared with Stripe, sampled or whole
 )
 

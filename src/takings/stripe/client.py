@@ -6,6 +6,8 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -28,6 +30,8 @@ _T = TypeVar("_T")
 
 # Collections whose ids their owner chooses, so that an id may look like any word.
 _OWN_IDS: Final = frozenset(("coupons", "plans", "products", "promotion_codes", "skus"))
+#: Answers tell whole seconds, and some later than others.
+_TOLERATED_SKEW: Final = timedelta(seconds=5)
 _WORD = re.compile(r"[a-z]+(?:_[a-z]+)*")
 
 
@@ -78,6 +82,7 @@ class Stripe:
         token: Gives the key before each request.
         limiter: Asked before each request.
         account: ``acct_…`` to read as a platform (``Stripe-Account``), else None.
+        context: The key is an organisation's: ``account``, or ``acct_platform/acct_connected``, goes as ``Stripe-Context``.
         clock: Where waiting is done.
         on_request: Told of each request.
         retries: How patient to be.
@@ -94,13 +99,14 @@ class Stripe:
         token: Token,
         limiter: Limiter,
         account: str | None = None,
+        context: bool = False,
         clock: Clock,
         on_request: Callable[[Request], None] | None = None,
         retries: Retries | None = None,
     ) -> None:
         common = {"Stripe-Version": api_version, "Accept": "application/json"}
         if account:
-            common["Stripe-Account"] = account
+            common["Stripe-Context" if context else "Stripe-Account"] = account
         self._transport = Transport(api_base, common)
         self._token = token
         self._limiter = limiter
@@ -108,6 +114,7 @@ class Stripe:
         self._clock = clock
         self._on_request = on_request
         self._retries = retries or Retries()
+        self._skew = timedelta(0)
         self._log = get_logger("stripe")
 
     def get(self, path: str, params: Params = (), *, endpoint: str | None = None) -> Answer:
@@ -173,6 +180,7 @@ class Stripe:
         try:
             wire = self._transport.send("GET", target, headers)
             status = wire.status
+            self._heed(wire.headers.get("date"))
             request_id = wire.headers.get("request-id")
             if status >= 300:
                 trouble = trouble_of(status, wire.headers)
@@ -203,6 +211,26 @@ class Stripe:
                 self._limiter.succeeded(endpoint)
             if self._on_request is not None:
                 self._on_request(Request(endpoint, status, attempt, self._clock.monotonic() - begun, request_id))
+
+    def now(self) -> datetime:
+        """Return the present by Stripe's clock, as far as its answers have told: what its events are dated by.
+
+        It may lag by as long as an answer takes, and never runs ahead.
+        """
+        return self._clock.now() + self._skew
+
+    def _heed(self, date: str | None) -> None:
+        """Learn from an answer's ``Date`` how far this machine's clock is off; within some seconds it is taken as right."""
+        if date is None:
+            return
+        try:
+            told = parsedate_to_datetime(date)
+        except ValueError:
+            return
+        if told.tzinfo is None:
+            return
+        off = told - self._clock.now()
+        self._skew = off if abs(off) > _TOLERATED_SKEW else timedelta(0)
 
     def _key(self, endpoint: str) -> str:
         key = self._token().strip()

@@ -122,7 +122,8 @@ def upgrade() -> None:
         sa.Column("tokens", sa.Float(), server_default="0", nullable=False),
         sa.Column("tokens_at", sa.BigInteger(), nullable=True),
         sa.Column("planned_at", sa.BigInteger(), nullable=True),
-        sa.Column("maintained_at", sa.BigInteger(), nullable=True),
+        sa.Column("transactions", sa.BigInteger(), nullable=True),
+        sa.Column("forecast", sa.BigInteger(), nullable=True),
         sa.Column("verified_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["connection_id"], ["connections.id"], name=op.f("fk_follows_connection_id_connections"), ondelete="CASCADE"
@@ -203,6 +204,12 @@ def upgrade() -> None:
 
     op.add_column("connections", sa.Column("platform_id", sa.String(length=32), nullable=True))
     op.create_index("ix_connections_platform_id", "connections", ["platform_id"])
+    op.add_column("connections", sa.Column("pool_account", sa.String(length=255), nullable=True))
+    op.add_column(
+        "connections", sa.Column("follows_accounts", sa.Boolean(), server_default=sa.false(), nullable=False)
+    )
+    op.add_column("connections", sa.Column("discovered_at", sa.BigInteger(), nullable=True))
+    op.add_column("connections", sa.Column("left_out", sa.JSON(), nullable=True))
     op.add_column("connections", sa.Column("webhook_secrets", sa.LargeBinary(), nullable=True))
     op.add_column("list_states", sa.Column("read_at", sa.BigInteger(), nullable=True))
     op.add_column("list_states", sa.Column("state_since", sa.BigInteger(), nullable=True))
