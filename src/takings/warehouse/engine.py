@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,11 +17,20 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from takings.errors import Invalid, Misconfigured, TakingsError, Unavailable, Unexpected
+from takings.warehouse.copying import copy_apart
+from takings.warehouse.upkeep import DataFile, due
 
 NAME = "warehouse"
 Session = duckdb.DuckDBPyConnection
 
+CATALOG, DATA, FILE = "lake.sqlite", "data", "warehouse.duckdb"
+
+_BACKUPS_KEPT = 3
 _LOCK_PATIENCE_S = 60.0
+# Merging makes files that may be worth merging again, three sizes up; more rounds would be a fault of ours.
+_ROUNDS = 12
+_STILL_READ = timedelta(hours=1)
+_UNFINISHED = timedelta(days=1)
 
 # Payloads are wide: small row groups keep reading and merging them within little memory.
 _LAKE_OPTIONS = (
@@ -28,6 +38,19 @@ _LAKE_OPTIONS = (
     ("parquet_row_group_size", "8192"),
     ("target_file_size", "'64MB'"),
 )
+
+
+# The lake's own catalog: what it holds is public (ducklake.select), and asking it directly costs one query in place of
+# one a table.
+_FILES = f"""
+SELECT s.schema_name, t.table_name, f.file_size_bytes, f.record_count, coalesce(d.delete_count, 0)
+FROM __ducklake_metadata_{NAME}.ducklake_data_file AS f
+JOIN __ducklake_metadata_{NAME}.ducklake_table AS t ON t.table_id = f.table_id AND t.end_snapshot IS NULL
+JOIN __ducklake_metadata_{NAME}.ducklake_schema AS s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL
+LEFT JOIN __ducklake_metadata_{NAME}.ducklake_delete_file AS d
+    ON d.data_file_id = f.data_file_id AND d.end_snapshot IS NULL
+WHERE f.end_snapshot IS NULL
+"""
 
 
 class Engine(ABC):
@@ -69,12 +92,49 @@ class Engine(ABC):
         """Return a number that changes with every commit."""
 
     @abstractmethod
-    def maintain(self) -> None:
-        """Merge small files and drop what nobody can reach any more."""
+    def tidy(self, *, thorough: bool) -> int:
+        """Merge small files and leave deleted rows out, in short transactions between those of writers.
+
+        Args:
+            thorough: False to act only where there is much to gain.
+
+        Returns:
+            How many transactions it took; 0 when there was nothing to do.
+        """
+
+    @abstractmethod
+    def clean(self, keep: timedelta) -> None:
+        """Drop what nobody can reach any more, unless a backup is being made.
+
+        Args:
+            keep: How long a state of the tables that is no longer the present one stays within reach.
+        """
 
     @abstractmethod
     def scrub(self) -> None:
         """Remove deleted rows from the disk at once, with every older state of the tables they were in."""
+
+    @abstractmethod
+    def undisturbed(self) -> AbstractContextManager[object]:
+        """Keep what sessions have seen true between them, where the engine could not tell afterwards what came meanwhile."""
+
+    @abstractmethod
+    def mark(self, session: Session) -> int:
+        """Return the moment a session stands at, for :meth:`arrivals`."""
+
+    @abstractmethod
+    def arrivals(self, session: Session, since: int, resource: str) -> list[str]:
+        """Return the ids of one resource of which versions have come after a moment that :meth:`mark` returned."""
+
+    @abstractmethod
+    def back_up(self, label: str) -> Path:
+        """Copy what says which tables there are to a file beside it, as committed, and return its path.
+
+        The last three such copies are kept.
+
+        Raises:
+            Unavailable: The disk is full.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -154,7 +214,7 @@ class Lake(Engine):
                 ("duckdb_extension_sqlite_scanner", "sqlite_scanner"),
             ):
                 self._root.execute(f"LOAD '{_extension(package, extension)}'")
-            catalog, data = folder / "lake.sqlite", folder / "data"
+            catalog, data = folder / CATALOG, folder / DATA
             # Rows are never kept inside the catalog: a table for each of ours there makes every look-up slower.
             attach = (
                 f"ATTACH 'ducklake:sqlite:{catalog}' AS {NAME} (DATA_PATH '{data}/', OVERRIDE_DATA_PATH true, "
@@ -205,26 +265,87 @@ class Lake(Engine):
             row = session.execute(f"SELECT id FROM {NAME}.current_snapshot()").fetchone()
         return int(row[0]) if row else 0
 
-    def maintain(self) -> None:
-        """Merge the small files of many commits, and drop those that no snapshot of the last day needs."""
+    def tidy(self, *, thorough: bool) -> int:
+        """Write small files and those with deleted rows anew, a table at a time, until nothing is worth it."""
+        done = 0
+        for _ in range(_ROUNDS):
+            jobs = due(self.files(), thorough=thorough)
+            for job in jobs:
+                with self.session(write=True) as session, mapped():
+                    # One thread merges in half the memory of two.
+                    session.execute("SET threads = 1")
+                    try:
+                        if job.kind == "merge":
+                            session.execute(
+                                f"CALL ducklake_merge_adjacent_files('{NAME}', $1, schema => $2, "
+                                "max_file_size => $3, max_compacted_files => 1)",
+                                [job.table, job.schema, int(job.limit)],
+                            )
+                        else:
+                            session.execute(
+                                f"CALL ducklake_rewrite_data_files('{NAME}', $1, schema => $2, delete_threshold => $3)",
+                                [job.table, job.schema, job.limit],
+                            )
+                    finally:
+                        session.execute(f"SET threads = {self._config['threads']}")
+                done += 1
+            if not jobs:
+                break
+        return done
+
+    def files(self) -> list[DataFile]:
+        """Return every data file that the present state of a table has."""
+        with self.session(write=False) as session, mapped():
+            return [DataFile(*row) for row in session.execute(_FILES).fetchall()]
+
+    def clean(self, keep: timedelta) -> None:
+        """Forget snapshots older than ``keep``, and delete files that none of the others needs."""
+        now = datetime.now(UTC)  # the lake stamps its snapshots by the machine's clock
         with self.session(write=True) as session, mapped():
-            # One thread merges in half the memory of two.
-            session.execute("SET threads = 1")
-            try:
-                session.execute(f"CALL ducklake_merge_adjacent_files('{NAME}')")
-            finally:
-                session.execute(f"SET threads = {self._config['threads']}")
-            session.execute(f"CALL ducklake_expire_snapshots('{NAME}', older_than => now() - INTERVAL 1 DAY)")
-            session.execute(f"CALL ducklake_cleanup_old_files('{NAME}', older_than => now() - INTERVAL 1 HOUR)")
-            # What a killed writer left unfinished.
-            session.execute(f"CALL ducklake_delete_orphaned_files('{NAME}', older_than => now() - INTERVAL 1 DAY)")
+            session.execute(f"CALL ducklake_expire_snapshots('{NAME}', older_than => $1)", [now - keep])
+        try:
+            with self.preserving(0), self.session(write=True) as session, mapped():
+                # Somebody may still be reading what was replaced a moment ago.
+                session.execute(
+                    f"CALL ducklake_cleanup_old_files('{NAME}', older_than => $1)", [now - min(keep, _STILL_READ)]
+                )
+                # What a killed writer left unfinished.
+                session.execute(f"CALL ducklake_delete_orphaned_files('{NAME}', older_than => $1)", [now - _UNFINISHED])
+        except Unavailable as error:
+            if error.code != "warehouse.preserving":
+                raise
 
     def scrub(self) -> None:
         """Rewrite files that hold deleted rows, forget every snapshot but the present one, and delete what was theirs."""
-        with self.session(write=True) as session, mapped():
+        with self.preserving(), self.session(write=True) as session, mapped():
             session.execute(f"CALL ducklake_rewrite_data_files('{NAME}', delete_threshold => 0)")
             session.execute(f"CALL ducklake_expire_snapshots('{NAME}', older_than => now())")
             session.execute(f"CALL ducklake_cleanup_old_files('{NAME}', cleanup_all => true)")
+
+    def undisturbed(self) -> AbstractContextManager[object]:
+        """The lake knows afterwards what came when."""
+        return nullcontext()
+
+    def mark(self, session: Session) -> int:
+        """Return the snapshot a session stands at."""
+        row = session.execute(f"SELECT id FROM {NAME}.current_snapshot()").fetchone()
+        return int(row[0]) if row else 0
+
+    def arrivals(self, session: Session, since: int, resource: str) -> list[str]:
+        """Ask the lake what was inserted after a snapshot."""
+        now = self.mark(session)
+        if now <= since:
+            return []
+        rows = session.execute(
+            f"SELECT DISTINCT v.id FROM ducklake_table_insertions('{NAME}', 'raw', 'versions', {since + 1}, {now}) AS v "
+            "WHERE v.resource = $1",
+            [resource],
+        ).fetchall()
+        return [row[0] for row in rows]
+
+    def back_up(self, label: str) -> Path:
+        """Copy the catalog; the data files it names are never changed, but deleted a day after they were replaced."""
+        return _back_up("sqlite", self.folder / CATALOG, label)
 
     def close(self) -> None:
         """Close every session."""
@@ -238,7 +359,7 @@ class File(Engine):
 
     def __init__(self, folder: Path, memory_mb: int, threads: int = 2) -> None:
         super().__init__(folder, memory_mb, threads)
-        self.path = folder / "warehouse.duckdb"
+        self.path = folder / FILE
         self._gate = threading.RLock()
 
     @contextmanager
@@ -273,10 +394,15 @@ class File(Engine):
             row = session.execute("SELECT max(n) FROM raw.revision").fetchone()
         return int(row[0] or 0) if row else 0
 
-    def maintain(self) -> None:
-        """Write everything from the log into the file."""
-        with self.session(write=True) as session, mapped():
-            session.execute("CHECKPOINT")
+    def tidy(self, *, thorough: bool) -> int:
+        """Write everything from the log into the file; it has no small files to merge."""
+        if thorough:
+            with self.session(write=True) as session, mapped():
+                session.execute("CHECKPOINT")
+        return 0
+
+    def clean(self, keep: timedelta) -> None:
+        """Nothing unreachable is left behind."""
 
     def scrub(self) -> None:
         """Give the room of deleted rows back."""
@@ -284,8 +410,51 @@ class File(Engine):
             session.execute("VACUUM")
             session.execute("FORCE CHECKPOINT")
 
+    def undisturbed(self) -> AbstractContextManager[object]:
+        """Keep the file: nobody else gets in meanwhile."""
+        return self.session(write=True)
+
+    def mark(self, session: Session) -> int:
+        """Nothing can come meanwhile."""
+        return 0
+
+    def arrivals(self, session: Session, since: int, resource: str) -> list[str]:
+        """Nothing can come meanwhile."""
+        return []
+
+    def back_up(self, label: str) -> Path:
+        """Copy the whole file."""
+        with self.session(write=True) as session, mapped():
+            session.execute("CHECKPOINT")
+            return _back_up("plain", self.path, label)
+
     def close(self) -> None:
         """Nothing stays open between sessions."""
+
+
+def _back_up(kind: str, file: Path, label: str) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    target = file.with_name(f"{file.name}.{stamp}.{label}.backup")
+    copy_file(kind, file, target)
+    for older in sorted(file.parent.glob(f"{file.name}.*.backup"))[:-_BACKUPS_KEPT]:
+        older.unlink(missing_ok=True)
+    return target
+
+
+def copy_file(kind: str, source: Path, target: Path) -> None:
+    """Copy a database of the warehouse; see :func:`takings.warehouse.copying.copy_apart`.
+
+    Raises:
+        Unavailable: The disk is full, or does not answer.
+    """
+    try:
+        whole = copy_apart(kind, source, target)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise files_refused() from error
+    if not whole:
+        target.unlink(missing_ok=True)
+        raise disk_full()
 
 
 @contextmanager
@@ -297,12 +466,27 @@ def mapped() -> Iterator[None]:
         raise translate(error) from error
 
 
+_FULL = ("no space left", "disk full", "database or disk is full", "disk quota exceeded", "file too large")
+
+
+def disk_full() -> Unavailable:
+    """Return the error of a disk that is full."""
+    return Unavailable("warehouse.disk_full", "The disk is full: make room; the work goes on by itself.")
+
+
+def files_refused() -> Unavailable:
+    """Return the error of files that the system does not let us have."""
+    return Unavailable(
+        "warehouse.files", "The warehouse's files cannot be read or written: check disk and permissions."
+    )
+
+
 def translate(error: duckdb.Error) -> TakingsError:
     """Return the engine's error in our words."""
     text = str(error)
     low = text.lower()
-    if "no space left" in low or "disk full" in low or "database or disk is full" in low:
-        return Unavailable("warehouse.disk_full", "The disk is full: make room; the work goes on by itself.")
+    if any(sign in low for sign in _FULL):
+        return disk_full()
     if "database is locked" in low or "could not set lock" in low or "conflict" in low:
         return Unavailable("warehouse.locked", "The warehouse is busy with another process: it is tried again.")
     if isinstance(error, duckdb.OutOfMemoryException):
@@ -310,9 +494,7 @@ def translate(error: duckdb.Error) -> TakingsError:
             "warehouse.memory", "The warehouse has too little memory: raise TAKINGS_WAREHOUSE_MEMORY_MB."
         )
     if isinstance(error, duckdb.IOException):
-        return Unavailable(
-            "warehouse.files", "The warehouse's files cannot be read or written: check disk and permissions."
-        )
+        return files_refused()
     return Unexpected("warehouse.engine", f"The warehouse engine reports: {_first_line(error)}")
 
 

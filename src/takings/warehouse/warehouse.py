@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from datetime import datetime, timedelta
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
 from takings.catalog.model import Catalog
+from takings.errors import NotFound
 from takings.settings import Settings
-from takings.warehouse import guard
+from takings.warehouse import building, guard, rebuild, thinning
 from takings.warehouse.engine import Engine, File, Lake, Session, asked, mapped
 from takings.warehouse.model import Column, Rows, Scope, TableInfo
-from takings.warehouse.tables import VERSION_COLUMNS, all_tables, quote
+from takings.warehouse.tables import all_tables
 from takings.warehouse.writer import Writer
+
+#: How long a state of the tables that is no longer the present one stays within reach.
+KEEP: Final = timedelta(days=1)
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
@@ -32,14 +37,14 @@ class Warehouse:
         self._engine = engine
         self._tables = all_tables(catalog)
         with self._engine.building():
-            self._build()
+            building.build(self._engine, self._tables, catalog.sdk_version)
 
     @classmethod
     def open(cls, settings: Settings, catalog: Catalog) -> Self:
         """Open the warehouse of an installation, made or brought up to the catalogue's columns when needed.
 
         Raises:
-            Misconfigured: The data folder cannot be used.
+            Misconfigured: The data folder cannot be used, or a newer version of the program made the warehouse.
             Unavailable: The disk is full, or another process holds on to the warehouse.
         """
         kind = Lake if settings.warehouse == "ducklake" else File
@@ -63,9 +68,66 @@ class Warehouse:
         """Return a number that changes with every commit: whoever caches answers keys them by it."""
         return self._engine.snapshot()
 
-    def maintain(self) -> None:
-        """Merge small files and drop unreachable ones. Safe while others read and write."""
-        self._engine.maintain()
+    def tidy(self) -> int:
+        """Merge files where many small ones have come together, and nothing else: cheap where they have not.
+
+        Returns:
+            How many transactions it took, each short: 0 when there was nothing to do.
+
+        Raises:
+            Unavailable: Another process does it already, or the disk is full.
+        """
+        with self._engine.keeping(0):
+            return self._engine.tidy(thorough=False)
+
+    def maintain(self, keep: timedelta = KEEP) -> None:
+        """Merge small files and drop unreachable ones, wherever there is anything. Safe while others read and write.
+
+        Args:
+            keep: How long a state of the tables that is no longer the present one stays within reach.
+
+        Raises:
+            Unavailable: Another process does it already, or the disk is full.
+        """
+        with self._engine.keeping():
+            self._engine.tidy(thorough=True)
+            self._engine.clean(keep)
+
+    def rebuild(self, table: str, on_rows: Callable[[int], None] | None = None) -> int:
+        """Make one typed table anew from the versions, for every owner, while others read and write.
+
+        Args:
+            table: Its name in schema ``stripe``.
+            on_rows: Told how many rows are ready, again and again.
+
+        Returns:
+            How many rows it has now.
+
+        Raises:
+            NotFound: There is no such table.
+            Unavailable: Another process tidies up or rebuilds, the disk is full, or the warehouse is busy: the table is
+                as it was.
+        """
+        if table not in self._tables:
+            raise NotFound("warehouse.no_table", f"There is no table called “{table}”.", name=table)
+        with self._engine.keeping():
+            return rebuild.rebuild(self._engine, self._tables[table], on_rows)
+
+    def unfilled(self) -> list[str]:
+        """Return the tables whose columns were changed by an upgrade, and whose rows :meth:`rebuild` has yet to fill."""
+        return building.unfilled(self._engine, self._tables)
+
+    def thin(self, older_than: datetime) -> int:
+        """Remove states between an object's first and its newest for which Stripe stood before ``older_than``.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            Unavailable: Another process tidies up or rebuilds, the disk is full, or the warehouse is busy.
+        """
+        with self._engine.keeping():
+            return thinning.thin(self._engine, older_than)
 
     def tables(self) -> list[TableInfo]:
         """Return every typed table with its columns, by name."""
@@ -148,10 +210,12 @@ class Warehouse:
             Unavailable: The warehouse is busy or the disk is full; try again.
         """
         owner = [scope.account, scope.livemode]
-        with self._engine.session(write=True) as session, mapped():
+        # Whoever makes a table anew has the owner's rows in hand: they would come back.
+        with self._engine.keeping(), self._engine.session(write=True) as session, mapped():
             session.execute("BEGIN TRANSACTION")
             try:
                 for table in self._tables.values():
+                    session.execute(f"DROP TABLE IF EXISTS {rebuild.beside(table)}")
                     session.execute(f"DELETE FROM {table.name} WHERE _account = $1 AND _livemode = $2", owner)
                 session.execute("DELETE FROM raw.versions WHERE account = $1 AND livemode = $2", owner)
                 if self._engine.counted:
@@ -178,35 +242,6 @@ class Warehouse:
             finally:
                 if timer is not None:
                     timer.cancel()
-
-    def _build(self) -> None:
-        """Make what is missing: schemas, tables, columns. Nothing is ever dropped."""
-        with self._engine.session(write=True) as session, mapped():
-            have: dict[tuple[str, str], set[str]] = {}
-            for schema, table, column in session.execute(
-                "SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE database_name = current_database()"
-            ).fetchall():
-                have.setdefault((schema, table), set()).add(column)
-            wanted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {("raw", "versions"): VERSION_COLUMNS}
-            wanted.update({("stripe", name): table.columns for name, table in self._tables.items()})
-            if self._engine.counted:
-                wanted[("raw", "revision")] = (("n", "BIGINT"),)
-            if all(key in have and {name for name, _ in columns} <= have[key] for key, columns in wanted.items()):
-                return
-            session.execute("BEGIN TRANSACTION")
-            session.execute("CREATE SCHEMA IF NOT EXISTS raw")
-            session.execute("CREATE SCHEMA IF NOT EXISTS stripe")
-            for (schema, table), columns in wanted.items():
-                name = f"{schema}.{quote(table)}"
-                if (schema, table) not in have:
-                    session.execute(f"CREATE TABLE {name} ({', '.join(f'{quote(n)} {t}' for n, t in columns)})")
-                    if (schema, table) == ("raw", "revision"):
-                        session.execute(f"INSERT INTO {name} VALUES (0)")
-                    continue
-                for column, kind in columns:
-                    if column not in have[(schema, table)]:
-                        session.execute(f"ALTER TABLE {name} ADD COLUMN {quote(column)} {kind}")
-            session.execute("COMMIT")
 
 
 def _columns(session: Session) -> tuple[Column, ...]:
