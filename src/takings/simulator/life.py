@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from takings.simulator.account import Account
@@ -34,13 +34,16 @@ class Life:
         account: Whom.
         seed: What the dice start from.
         told: Whether events tell of what happens; what has no event in Stripe is silent all the same.
+        only: Names of the kinds of change to choose from (:data:`KINDS`); none: all.
     """
 
-    def __init__(self, account: Account, seed: int, *, told: bool) -> None:
+    def __init__(self, account: Account, seed: int, *, told: bool, only: Sequence[str] = ()) -> None:
         self.account = account
         self.dice = random.Random(seed)
         self.told = told
         self.turn = 0
+        kinds = [KINDS[name] for name in only] or [*_OFTEN, *KINDS.values()]
+        self._kinds = [kind for kind in kinds if told or kind not in _ONLY_TOLD]
 
     def live(self, turns: int) -> list[str]:
         """Make so many changes and return the ids of the objects of which events tell the last state.
@@ -48,13 +51,13 @@ class Life:
         Where nothing is told the list is empty.
         """
         touched: dict[str, None] = {}
-        kinds = _WHEN_TOLD if self.told else _WHEN_SILENT
         for _ in range(turns):
             self.turn += 1
-            done = None
-            while done is None:
-                done = self.dice.choice(kinds)(self)
-            touched |= dict.fromkeys(done)
+            for _ in range(_TRIES):  # what fits nothing gives way to another kind; where none fits, the turn is lost
+                done = self.dice.choice(self._kinds)(self)
+                if done is not None:
+                    touched |= dict.fromkeys(done)
+                    break
         return list(touched) if self.told else []
 
     def do(self, do: Any, id: str = "", **more: Any) -> str:
@@ -255,9 +258,25 @@ def _stranger(life: Life) -> list[str] | None:
     return []
 
 
-_EITHER: Final[tuple[Turn, ...]] = (
-    *(_change, _change, _change, _remove, _remove, _customer, _product, _payment, _payment, _with_children, _with_children, _grow, _grow),
-    *(_shrink, _alter_child, _cancel, _archive, _back, _dispute, _capture, _payout),
-)  # fmt: skip
-_WHEN_SILENT: Final = _EITHER
-_WHEN_TOLD: Final[tuple[Turn, ...]] = (*_EITHER, _in_one_second, _stranger)
+#: Kinds of change by name.
+KINDS: Final[dict[str, Turn]] = {
+    "alter": _alter_child,
+    "archive": _archive,
+    "cancel": _cancel,
+    "capture": _capture,
+    "change": _change,
+    "customer": _customer,
+    "dispute": _dispute,
+    "grow": _grow,
+    "one_second": _in_one_second,
+    "payment": _payment,
+    "payout": _payout,
+    "product": _product,
+    "refund": _back,
+    "remove": _remove,
+    "shrink": _shrink,
+    "stranger": _stranger,
+    "with_children": _with_children,
+}
+_OFTEN: Final[tuple[Turn, ...]] = (_change, _change, _remove, _payment, _with_children, _grow)
+_ONLY_TOLD: Final = (_in_one_second, _stranger)
