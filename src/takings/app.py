@@ -12,6 +12,7 @@ from typing import Final
 
 from takings import catalog as catalogs
 from takings.accounts import Audit, People, Sessions
+from takings.alerts import Alerts
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, SigningSecrets
@@ -80,6 +81,7 @@ class App:
     signing: SigningSecrets
     deliveries: Deliveries
     sync: Sync
+    alerts: Alerts
     reports: Reports
     sample: Sample
 
@@ -128,7 +130,8 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         connections=connections,
         signing=signing,
         deliveries=deliveries,
-        sync=Sync(store, warehouse, catalog, connections, settings, clock),
+        sync=Sync(store, warehouse, catalog, connections, deliveries, settings, clock),
+        alerts=Alerts(store, vault, settings, clock, audit),
         reports=Reports(warehouse, clock),
         sample=sample,
     )

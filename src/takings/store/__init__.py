@@ -2,7 +2,7 @@
 
 from takings.store.engine import Store
 from takings.store.limits import SharedLimiter
-from takings.store.requests import RequestCounter
+from takings.store.requests import Purpose, RequestCounter, used_for
 from takings.store.vault import Vault
 
-__all__ = ["RequestCounter", "SharedLimiter", "Store", "Vault"]
+__all__ = ["Purpose", "RequestCounter", "SharedLimiter", "Store", "Vault", "used_for"]

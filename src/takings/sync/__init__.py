@@ -1,7 +1,27 @@
-"""Stripe to warehouse: what to read, reading it side by side, picking up where it was left, and saying how it stands."""
+"""Stripe to warehouse: what to read, reading it side by side, keeping in step, comparing, and saying how it stands."""
 
-from takings.sync.book import ListProgress, RunBook
+from takings.sync.book import EVENTS, ListProgress, RunBook, Standing
+from takings.sync.budget import Budget
+from takings.sync.findings import Finding, FindingBook
+from takings.sync.following import FollowBook, Following
+from takings.sync.stretches import Stretch, StretchBook
 from takings.sync.sync import Summary, Sync
-from takings.sync.worker import Worker
+from takings.sync.worker import Chore, Worker
 
-__all__ = ["ListProgress", "RunBook", "Summary", "Sync", "Worker"]
+__all__ = [
+    "EVENTS",
+    "Budget",
+    "Chore",
+    "Finding",
+    "FindingBook",
+    "FollowBook",
+    "Following",
+    "ListProgress",
+    "RunBook",
+    "Standing",
+    "Stretch",
+    "StretchBook",
+    "Summary",
+    "Sync",
+    "Worker",
+]

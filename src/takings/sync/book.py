@@ -14,12 +14,13 @@ from takings.clock import Clock, from_unix
 from takings.errors import TakingsError
 from takings.store import Store
 from takings.store.schema import connections, list_states, runs, table_rows, windows, workers
+from takings.sync.findings import Finding, insert
 from takings.sync.plan import Window
 
 ListStanding = Literal["waiting", "running", "complete", "partial", "forbidden", "unavailable"]
 RunState = Literal["running", "complete", "partial", "failed", "stopped"]
 Phase = Literal["lists", "changes", "bridges", "done"]
-Kind = Literal["backfill", "refresh"]
+Kind = Literal["backfill", "follow", "reconcile"]
 
 #: How long a run belongs to whoever last said that it works on it.
 LEASE = timedelta(seconds=15)
@@ -69,6 +70,29 @@ class Advance:
     rows_seen: int = 0
     requests: int = 0
     retries: int = 0
+    rows_deleted: int = 0
+    events: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How one list stands between runs.
+
+    Attributes:
+        state: As it came out when it was last asked for.
+        complete_as_of: Everything Stripe held at this moment is here; None: it never was complete.
+        read_at: When it was last asked for; None: never.
+        rows: Rows of its table.
+    """
+
+    list: str
+    table: str
+    state: ListStanding
+    reason_code: str | None
+    complete_as_of: datetime | None
+    read_at: datetime | None
+    rows: int
 
 
 class Lost(Exception):
@@ -84,20 +108,20 @@ class RunBook:
         self.owner = owner or secrets.token_hex(8)
 
     def claim(self, connection_id: str) -> Run | None:
-        """Take over the connection's latest run where it has windows left to read; None when there is no such run.
+        """Take over the connection's latest first load where it has windows left to read; None when there is none.
 
-        Also None when another worker is at it.
+        Also None when another worker is at the connection. Other runs are never taken over: they begin anew.
         """
         now = self._clock.now()
         with self._store.write() as db:
             row = db.execute(
                 sa.select(runs)
-                .where(runs.c.connection_id == connection_id)
+                .where(runs.c.connection_id == connection_id, runs.c.kind == "backfill")
                 .order_by(runs.c.started_at.desc())
                 .limit(1)
                 .with_for_update()
             ).first()
-            if row is None or self._held(row, now):
+            if row is None or self._others(db, connection_id, now):
                 return None
             phase: Phase = row.phase
             if row.state != "running":
@@ -119,6 +143,22 @@ class RunBook:
             )
             return Run(row.id, row.connection_id, row.kind, phase, "running", row.started_at)
 
+    def _others(self, db: sa.Connection, connection_id: str, now: datetime) -> bool:
+        """Close runs that nobody is at any more and that begin anew; tell whether another worker is at one."""
+        rows = db.execute(
+            sa.select(runs).where(runs.c.connection_id == connection_id, runs.c.state == "running").with_for_update()
+        ).all()
+        if any(self._held(row, now) for row in rows):
+            return True
+        for row in rows:
+            if row.kind != "backfill":
+                db.execute(
+                    sa.update(runs)
+                    .where(runs.c.id == row.id)
+                    .values(state="stopped", ended_at=row.lease_until or now, lease_owner=None, lease_until=None)
+                )
+        return False
+
     def taken_up(self, connection_id: str) -> None:
         """Note that the wish to synchronise now is being fulfilled."""
         with self._store.write() as db:
@@ -133,14 +173,34 @@ class RunBook:
         )
 
     def unfinished(self, connection_id: str) -> bool:
-        """Tell whether the latest run left something unread that nobody is at: it can go on."""
+        """Tell whether the first load left something unread that nobody is at: it can go on."""
         with self._store.read() as db:
             row = db.execute(
-                sa.select(runs).where(runs.c.connection_id == connection_id).order_by(runs.c.started_at.desc()).limit(1)
+                sa.select(runs)
+                .where(runs.c.connection_id == connection_id, runs.c.kind == "backfill")
+                .order_by(runs.c.started_at.desc())
+                .limit(1)
             ).first()
             if row is None or self._held(row, self._clock.now()):
                 return False
             return row.state == "running" or self._unread(db, row.id)
+
+    def unread_lists(self, connection_id: str) -> set[str]:
+        """Return the lists of which a first load has left something unread."""
+        with self._store.read() as db:
+            here = sa.and_(windows.c.connection_id == connection_id, windows.c.state == "open")
+            return set(db.execute(sa.select(windows.c.list).where(here).distinct()).scalars())
+
+    def left_halfway(self, connection_id: str) -> bool:
+        """Tell whether the latest run that followed events did not come to its end."""
+        with self._store.read() as db:
+            state = db.execute(
+                sa.select(runs.c.state)
+                .where(runs.c.connection_id == connection_id, runs.c.kind == "follow")
+                .order_by(runs.c.started_at.desc())
+                .limit(1)
+            ).scalar()
+        return state not in (None, "complete", "partial")
 
     def held(self, connection_id: str) -> bool:
         """Tell whether another worker is at this connection now."""
@@ -156,15 +216,36 @@ class RunBook:
         )
 
     def begin(
-        self, connection_id: str, kind: Kind, plan: Sequence[Window], lists: Mapping[str, ListProgress]
+        self,
+        connection_id: str,
+        kind: Kind,
+        plan: Sequence[Window] = (),
+        lists: Mapping[str, ListProgress] | None = None,
+        *,
+        estimate: int | None = None,
     ) -> Run | None:
-        """Write down a new run with its plan; None when the connection has an unfinished one."""
+        """Write down a new run; None when another worker is at the connection, or its first load is not finished.
+
+        Args:
+            connection_id: Whose.
+            kind: A first load notes its plan and how each list stands.
+            plan: What a first load reads.
+            lists: How the lists of a first load stand.
+            estimate: Requests it is expected to take.
+        """
         now = self._clock.now()
         run = Run(secrets.token_hex(8), connection_id, kind, "lists", "running", now)
         with self._store.write() as db:
-            if db.execute(
-                sa.select(runs.c.id).where(runs.c.connection_id == connection_id, runs.c.state == "running").limit(1)
-            ).first():
+            if self._others(db, connection_id, now):
+                return None
+            if (
+                kind == "backfill"
+                and db.execute(
+                    sa.select(runs.c.id)
+                    .where(runs.c.connection_id == connection_id, runs.c.state == "running")
+                    .limit(1)
+                ).first()
+            ):
                 return None
             db.execute(
                 sa.insert(runs).values(
@@ -176,18 +257,64 @@ class RunBook:
                     started_at=now,
                     lease_owner=self.owner,
                     lease_until=now + LEASE,
+                    estimate=estimate,
                 )
             )
-            db.execute(
-                sa.update(list_states)
-                .where(list_states.c.connection_id == connection_id)
-                .values(state="waiting", reason=None, reason_code=None, rows=0, pages=0, requests=0, progress=0.0)
-            )
-            # Plans of runs that came to their end are of no further use.
-            db.execute(sa.delete(windows).where(windows.c.connection_id == connection_id))
-            self._write_windows(db, run, plan)
-            self._write_lists(db, run, lists.values(), begun=True)
+            if kind == "backfill":
+                db.execute(
+                    sa.update(list_states)
+                    .where(list_states.c.connection_id == connection_id)
+                    .values(state="waiting", reason=None, reason_code=None, rows=0, pages=0, requests=0, progress=0.0)
+                )
+                # Plans of runs that came to their end are of no further use.
+                db.execute(sa.delete(windows).where(windows.c.connection_id == connection_id))
+                self._write_windows(db, run, plan)
+                self._write_lists(db, run, (lists or {}).values(), begun=True)
         return run
+
+    def drop(self, run: Run) -> None:
+        """Forget a run in which nothing happened."""
+        with self._store.write() as db:
+            db.execute(sa.delete(runs).where(runs.c.id == run.id, runs.c.lease_owner == self.owner))
+
+    def standings(self, connection_id: str) -> dict[str, Standing]:
+        """Return how each list of a connection stands, by path."""
+        counted = self.table_rows(connection_id)
+        with self._store.read() as db:
+            rows = db.execute(sa.select(list_states).where(list_states.c.connection_id == connection_id)).all()
+        return {
+            row.list: Standing(
+                list=row.list,
+                table=row.table_name,
+                state=row.state,
+                reason_code=row.reason_code,
+                complete_as_of=row.complete_as_of,
+                read_at=row.read_at or row.updated_at,
+                rows=counted.get(row.table_name, 0),
+            )
+            for row in rows
+        }
+
+    def stand(self, connection_id: str, lists: Mapping[str, Mapping[str, Any]]) -> None:
+        """Note how lists stand after a run: columns of ``list_states`` by path.
+
+        A moment never moves ``complete_as_of`` back.
+        """
+        now = self._clock.now()
+        with self._store.write() as db:
+            for path, values in lists.items():
+                here = sa.and_(list_states.c.connection_id == connection_id, list_states.c.list == path)
+                known = db.execute(sa.select(list_states.c.state, list_states.c.complete_as_of).where(here)).first()
+                changes = {"updated_at": now, **values}
+                if known is None or ("state" in changes and changes["state"] != known.state):
+                    changes["state_since"] = now
+                as_of = changes.get("complete_as_of")
+                if as_of is not None and known is not None and known.complete_as_of is not None:
+                    changes["complete_as_of"] = max(as_of, known.complete_as_of)
+                if known is None:
+                    db.execute(sa.insert(list_states).values(connection_id=connection_id, list=path, **changes))
+                else:
+                    db.execute(sa.update(list_states).where(here).values(**changes))
 
     def windows(self, run: Run) -> list[Window]:
         """Return every window of a run, in the order they were made."""
@@ -243,13 +370,8 @@ class RunBook:
             self._keep(db, run, now, made)
             self._write_windows(db, run, list(made.windows.values()))
             self._write_lists(db, run, made.lists.values())
-            for table, rows in made.table_rows.items():
-                self._upsert(
-                    db,
-                    table_rows,
-                    {"connection_id": run.connection_id, "table_name": table},
-                    {"rows": rows, "updated_at": now},
-                )
+            self._write_rows(db, run, made.table_rows, now)
+            insert(db, run.connection_id, made.findings)
 
     def phase(self, run: Run, phase: Phase, plan: Sequence[Window], lists: Mapping[str, ListProgress]) -> Run:
         """Move a run on to its next phase, with what there is to do in it.
@@ -286,13 +408,25 @@ class RunBook:
             self._keep(db, run, self._clock.now(), Advance())
 
     def release(self, run: Run) -> None:
-        """Leave an unfinished run to whoever comes next."""
+        """Leave an unfinished run to whoever comes next: a first load goes on, others begin anew."""
+        values: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+        if run.kind != "backfill":
+            values |= {"state": "stopped", "ended_at": self._clock.now()}
         with self._store.write() as db:
-            db.execute(
-                sa.update(runs)
-                .where(runs.c.id == run.id, runs.c.lease_owner == self.owner)
-                .values(lease_owner=None, lease_until=None)
-            )
+            db.execute(sa.update(runs).where(runs.c.id == run.id, runs.c.lease_owner == self.owner).values(**values))
+
+    def close(self, run: Run, state: RunState, rows: Mapping[str, int], error: TakingsError | None = None) -> None:
+        """Close a run that followed or compared: how it came out, and rows of tables counted anew."""
+        now = self._clock.now()
+        with self._store.write() as db:
+            self._keep(db, run, now, Advance())
+            db.execute(sa.update(runs).where(runs.c.id == run.id).values(**_closed(state, now, error)))
+            self._write_rows(db, run, rows, now)
+
+    def _write_rows(self, db: sa.Connection, run: Run, rows: Mapping[str, int], now: datetime) -> None:
+        for table, count in rows.items():
+            key = {"connection_id": run.connection_id, "table_name": table}
+            self._upsert(db, table_rows, key, {"rows": count, "updated_at": now})
 
     def end(
         self,
@@ -309,19 +443,7 @@ class RunBook:
         now = self._clock.now()
         with self._store.write() as db:
             self._keep(db, run, now, Advance())
-            db.execute(
-                sa.update(runs)
-                .where(runs.c.id == run.id)
-                .values(
-                    state=state,
-                    phase="done",
-                    ended_at=now,
-                    reason=error.sentence[:_REASON_CHARS] if error else None,
-                    reason_code=error.code if error else None,
-                    lease_owner=None,
-                    lease_until=None,
-                )
-            )
+            db.execute(sa.update(runs).where(runs.c.id == run.id).values(**_closed(state, now, error)))
             self._write_lists(db, run, lists.values())
             if EVENTS in lists and lists[EVENTS].state == "complete":
                 db.execute(
@@ -329,13 +451,7 @@ class RunBook:
                     .where(list_states.c.connection_id == run.connection_id, list_states.c.list == EVENTS)
                     .values(complete_as_of=run.started_at)
                 )
-            for table, count in rows.items():
-                self._upsert(
-                    db,
-                    table_rows,
-                    {"connection_id": run.connection_id, "table_name": table},
-                    {"rows": count, "updated_at": now},
-                )
+            self._write_rows(db, run, rows, now)
 
     def worker_seen(self, worker_id: str, host: str, pid: int) -> None:
         """Say that a worker lives; forget those not heard of for an hour."""
@@ -362,6 +478,9 @@ class RunBook:
                 rows_seen=runs.c.rows_seen + made.rows_seen,
                 requests=runs.c.requests + made.requests,
                 retries=runs.c.retries + made.retries,
+                rows_deleted=runs.c.rows_deleted + made.rows_deleted,
+                events=runs.c.events + made.events,
+                findings=runs.c.findings + sum(finding.count for finding in made.findings),
             )
         )
         if not kept.rowcount:
@@ -422,9 +541,11 @@ class RunBook:
                 "progress": known.progress,
                 "reaches_back_to": None if known.reaches_back_to is None else from_unix(known.reaches_back_to),
                 "updated_at": now,
+                "read_at": now,
             }
             if begun:
                 values["started_at"] = now
+                values["state_since"] = now
             if known.state == "complete" and known.list != EVENTS:
                 values["complete_as_of"] = run.started_at
             self._upsert(db, list_states, {"connection_id": run.connection_id, "list": known.list}, values)
@@ -433,6 +554,18 @@ class RunBook:
         where = [table.c[name] == value for name, value in key.items()]
         if not db.execute(sa.update(table).where(*where).values(**values)).rowcount:
             db.execute(sa.insert(table).values(**key, **values))
+
+
+def _closed(state: RunState, now: datetime, error: TakingsError | None) -> dict[str, Any]:
+    return {
+        "state": state,
+        "phase": "done",
+        "ended_at": now,
+        "reason": error.sentence[:_REASON_CHARS] if error else None,
+        "reason_code": error.code if error else None,
+        "lease_owner": None,
+        "lease_until": None,
+    }
 
 
 # The cursor and the second it has reached go into one column: they only mean something together.

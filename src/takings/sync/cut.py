@@ -74,17 +74,41 @@ class Cutter:
         fed = {endpoint.table for endpoint in catalog.lists if not endpoint.needs and endpoint.default}
         #: Tables that nothing else fills: their rows are worth a request for each parent, should it come to that.
         self._only_here = {n.table for kept in self.nested.values() for n in kept} - fed
+        #: By table of children: the field of theirs that names their parent.
+        self._parent_field: dict[str, str] = {}
+        for table, kept in self.nested.items():
+            words = {catalog.resources[table].object, *catalog.resources[table].objects}
+            for nested in kept:
+                for known in catalog.resources[nested.table].fields:
+                    if known.kind == "id" and words & set(known.target):
+                        self._parent_field.setdefault(nested.table, known.name)
 
     def expanded(self, table: str) -> tuple[str, ...]:
         """Return the fields of a table's objects that are asked for with ``expand[]`` when they are listed."""
         return tuple(nested.field for nested in self.nested.get(table, ()) if nested.expand)
 
-    def page(self, endpoint: ListEndpoint, page: Page, stamp: Stamp, parent: str = "") -> Pieces:
+    def page(self, endpoint: ListEndpoint, page: Page, stamp: Stamp, parent: str = "", *, look: bool = False) -> Pieces:
         """Cut a page of a list."""
-        return self.objects(endpoint.table, page.items, stamp, parent, asked=True)
+        return self.objects(endpoint.table, page.items, stamp, parent, asked=True, look=look)
+
+    def parent_of(self, table: str, raw: bytes) -> str:
+        """Return the id of the parent that an object of a child table names itself; empty where it names none."""
+        name = self._parent_field.get(table)
+        part = _object.decode(raw).get(name) if name else None
+        value = msgspec.json.decode(part) if part is not None else None
+        if isinstance(value, dict):
+            value = value.get("id")
+        return value if isinstance(value, str) else ""
 
     def objects(
-        self, table: str, received: Sequence[Received], stamp: Stamp, parent: str = "", *, asked: bool = False
+        self,
+        table: str,
+        received: Sequence[Received],
+        stamp: Stamp,
+        parent: str = "",
+        *,
+        asked: bool = False,
+        look: bool = False,
     ) -> Pieces:
         """Cut objects of one table.
 
@@ -94,6 +118,7 @@ class Cutter:
             stamp: What they share.
             parent: Id of their parent, for child tables.
             asked: True when their expandable lists were asked for: one that is missing is then read by its own address.
+            look: True to look for children that are gone even where the parent is as it was.
         """
         resource = self._catalog.resources[table]
         nested = self.nested.get(table, ())
@@ -103,7 +128,7 @@ class Cutter:
             identifier = item.id or self._name(resource, item.raw, stamp.scope)
             raw = item.raw
             if nested:
-                raw = self._nested(resource, nested, identifier, raw, stamp, pieces, asked)
+                raw = self._nested(resource, nested, identifier, raw, stamp, pieces, asked, look)
             items.append(Item.of(identifier, item.created, raw))
         own = _delivery(table, stamp, items, parent or None)
         pieces.deliveries.insert(0, own)
@@ -118,6 +143,7 @@ class Cutter:
         stamp: Stamp,
         pieces: Pieces,
         asked: bool,
+        look: bool,
     ) -> bytes:
         """Take the lists out of an object; return its payload as it is without expansion."""
         fields = _object.decode(raw)
@@ -135,8 +161,10 @@ class Cutter:
                 del fields[kind.field]
                 stripped = True
             rows = [self._child(kind, row, stamp.scope) for row in found.data]
+            all_of = None if found.has_more else resource.table
+            if rows or all_of:
+                pieces.deliveries.append(_delivery(kind.table, stamp, rows, identifier, all_of, look))
             if rows:
-                pieces.deliveries.append(_delivery(kind.table, stamp, rows, identifier))
                 path = kind.path or ""
                 pieces.children[path] = pieces.children.get(path, 0) + len(rows)
             if found.has_more:
@@ -173,7 +201,9 @@ def _read(part: msgspec.Raw) -> _Embedded | None:
         return None
 
 
-def _delivery(table: str, stamp: Stamp, items: list[Item], parent: str | None) -> Delivery:
+def _delivery(
+    table: str, stamp: Stamp, items: list[Item], parent: str | None, all_of: str | None = None, look: bool = False
+) -> Delivery:
     return Delivery(
         table=table,
         scope=stamp.scope,
@@ -183,4 +213,6 @@ def _delivery(table: str, stamp: Stamp, items: list[Item], parent: str | None) -
         source=stamp.source,
         api_version=stamp.api_version,
         parent=parent,
+        all_of=all_of,
+        look=look,
     )

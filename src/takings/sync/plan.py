@@ -10,8 +10,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from typing import Final, Literal
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from takings.catalog.model import Catalog, ListEndpoint
 
@@ -24,6 +24,15 @@ STRIPE_BEGAN_UNIX: Final = 1_262_304_000
 #: What is read one by one once the lists are there; each stands in the plan like a list.
 PRICES_BY_ID: Final = "/v1/prices/{price}"
 BRIDGE_LIST: Final = "/v1/balance_transactions?payout={payout}"
+
+
+#: Why a window is read. ``load``: its rows are not here yet. ``head``: new rows that no event tells of. ``events``: what
+#: happened. ``refetch``: one object, whose present state an event leaves open. ``check``: is what is here still so?
+#: ``deep``: the same, with every list inside the objects. ``confirm``: the same
+#: for one object. ``whole``: a list inside an object that changed; what it does not show is gone.
+Purpose = Literal["load", "head", "events", "refetch", "check", "deep", "confirm", "whole"]
+BY_ID: Final = frozenset(("refetch", "confirm"))
+CHECKS: Final = frozenset(("check", "deep", "confirm"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +50,11 @@ class Window:
         reached: ``created`` of the last row read.
         done: Read to its end.
         attempts: Failures in a row.
+        purpose: Why it is read.
+        check: Id of the stretch that it compares together with others, empty for none.
+
+    A window for one object (``refetch``, ``confirm``) names in ``list`` the list it belongs to and in ``parent`` the
+    object's id, behind its parent's id and a slash where the list has a parent; ``start`` is its ``created``.
     """
 
     id: str
@@ -55,6 +69,8 @@ class Window:
     pages: int = 0
     done: bool = False
     attempts: int = 0
+    purpose: Purpose = "load"
+    check: str = ""
 
     @property
     def span(self) -> tuple[int | None, int | None]:
@@ -177,7 +193,15 @@ def split(window: Window, rows_per_s: float, floor: int) -> tuple[Window, Window
     middle = least + (end - least) // 2
     if not least < middle < end - 1:
         return None
-    older = new_window(window.list, variant=window.variant, parent=window.parent, start=window.start, end=middle)
+    older = new_window(
+        window.list,
+        variant=window.variant,
+        parent=window.parent,
+        start=window.start,
+        end=middle,
+        purpose=window.purpose,
+        check=window.check,
+    )
     return replace(window, start=middle), older
 
 
@@ -200,3 +224,60 @@ def fill(template: str, parent: str) -> str:
     """Put a parent's id into a path template."""
     head, brace, rest = template.partition("{")
     return template if not brace else head + parent + rest.partition("}")[2]
+
+
+def by_id(path: str, identifier: str, parent: str = "", **fields: object) -> Window:
+    """Return the window for one object of a list.
+
+    Args:
+        path: Path template of the list.
+        identifier: The object's id.
+        parent: Its parent's id, where the list has one.
+        **fields: Further fields of the window.
+    """
+    return new_window(path, parent=f"{quote(parent, safe='')}/{quote(identifier, safe='')}", **fields)
+
+
+def object_path(window: Window) -> str:
+    """Return the path of the one object that a window of :func:`by_id` stands for."""
+    parent, _, identifier = window.parent.partition("/")
+    return f"{fill(window.list, parent)}/{identifier}"
+
+
+def object_id(window: Window) -> str:
+    """Return the id of the one object that a window of :func:`by_id` stands for."""
+    return unquote(window.parent.partition("/")[2])
+
+
+def coalesce(windows: Iterable[Window], catalog: Catalog, since: int) -> list[Window]:
+    """Read objects that are all of one stretch as a list where that costs fewer requests than one by one.
+
+    Objects made since a moment at which everything older was known are all of their list's rows since then, or nearly:
+    a page of the list shows a hundred of them.
+
+    Args:
+        windows: Windows of :func:`by_id`; others are left as they are.
+        catalog: What lists there are.
+        since: That moment, Unix seconds.
+    """
+    kept: list[Window] = []
+    young: dict[str, list[Window]] = {}
+    for window in windows:
+        endpoint = catalog.endpoint(window.list)
+        fits = window.purpose == "refetch" and endpoint.created_filter and not endpoint.needs
+        if fits and window.start is not None and window.start >= since:
+            young.setdefault(window.list, []).append(window)
+        else:
+            kept.append(window)
+    for path, group in young.items():
+        endpoint = catalog.endpoint(path)
+        sets = variants(endpoint)
+        if len(group) <= 2 * len(sets):
+            kept += group
+            continue
+        moments = [window.start for window in group if window.start is not None]
+        kept += [
+            new_window(path, variant=variant, start=min(moments), end=max(moments) + 1, purpose="head")
+            for variant in sets
+        ]
+    return kept

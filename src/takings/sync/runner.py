@@ -12,7 +12,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 
@@ -26,9 +28,11 @@ from takings.stripe import Stripe
 from takings.stripe.refusals import not_enabled
 from takings.sync import plan
 from takings.sync.book import Advance, ListProgress, Run, RunBook
+from takings.sync.checking import Checking
 from takings.sync.cut import Cutter, Pieces, Stamp
-from takings.sync.plan import BRIDGE_LIST, PRICES_BY_ID, Window
-from takings.warehouse import BRIDGE, Delivery, Item, Scope, Warehouse, Writer
+from takings.sync.follow import EVENTS_TABLE, Follower
+from takings.sync.plan import BRIDGE_LIST, BY_ID, CHECKS, PRICES_BY_ID, Window
+from takings.warehouse import BRIDGE, Delivery, Item, Scope, Warehouse, Writer, WriteResult
 
 _T = TypeVar("_T")
 
@@ -61,6 +65,8 @@ class Step:
     failure: TakingsError | None = None
     #: True where the failure ends the window for this run.
     final: bool = False
+    #: When the page was asked for.
+    asked_at: datetime | None = None
 
     @property
     def bytes(self) -> int:
@@ -78,6 +84,9 @@ class Outcome:
         fatal: What stopped the whole run, None when nothing did.
         stopped: True when it was asked to stop before the end.
         tables: Tables whose rows it changed.
+        later: Objects to be asked for, and lists inside objects to be read, once this phase is over.
+        closed: Lists that Stripe refused, with why.
+        requests: Requests it took.
     """
 
     lists: dict[str, ListProgress]
@@ -85,6 +94,9 @@ class Outcome:
     fatal: TakingsError | None = None
     stopped: bool = False
     tables: set[str] = field(default_factory=set)
+    later: list[Window] = field(default_factory=list)
+    closed: dict[str, TakingsError] = field(default_factory=dict)
+    requests: int = 0
 
 
 class Runner:
@@ -104,6 +116,12 @@ class Runner:
         floor: Second before which nothing can be, Unix.
         stop: Set by whoever wants it to end early.
         patient: True to wait for a full disk or a locked warehouse as long as it takes; else two minutes.
+        follower: Reads the pages of windows whose purpose is ``events``.
+        checking: Keeps account of what windows that compare have found; None: there are none.
+        asked: Objects that were asked for already in this run, as paths: they are not asked for again.
+
+    Only a first load (run kind ``backfill``) notes its windows and lists as it goes; other runs are short, and begin anew
+    when they were interrupted.
     """
 
     def __init__(
@@ -122,7 +140,16 @@ class Runner:
         floor: int,
         stop: threading.Event,
         patient: bool,
+        follower: Follower | None = None,
+        checking: Checking | None = None,
+        asked: set[str] | None = None,
     ) -> None:
+        self._follower, self._checking = follower, checking
+        self._loads = run.kind == "backfill"
+        self._asked = set() if asked is None else asked
+        self._later: list[Window] = []
+        self._requests = 0
+        self._told = 0
         self._run, self._book, self._stripe, self._warehouse = run, book, stripe, warehouse
         self._catalog, self._settings, self._clock, self._scope = catalog, settings, clock, scope
         self._floor, self._stop, self._patient = floor, stop, patient
@@ -177,7 +204,14 @@ class Runner:
             for thread in threads:
                 thread.join()
         return Outcome(
-            self._lists, self._parked, self._fatal, self._stop.is_set() and self._outstanding > 0, self._touched
+            self._lists,
+            self._parked,
+            self._fatal,
+            self._stop.is_set() and self._outstanding > 0,
+            self._touched,
+            self._later,
+            self._closed,
+            self._requests,
         )
 
     # Fetching: many threads
@@ -234,6 +268,8 @@ class Runner:
         if closed is not None:
             return Step(window, replace(window, done=True), failure=closed, final=True)
         try:
+            if window.purpose in BY_ID:
+                return self._object(window)
             if window.list in SINGLES:
                 return self._single(window)
             return self._page(window)
@@ -258,7 +294,7 @@ class Runner:
     def _page(self, window: Window) -> Step:
         bridge = window.list == BRIDGE_LIST
         endpoint = self._endpoints["/v1/balance_transactions" if bridge else window.list]
-        asked_at = self._clock.now()
+        asked_at = self._stripe.now()
         if endpoint.api == "v2" and window.cursor is not None:
             page = self._stripe.page(window.cursor, endpoint=endpoint.path)
         else:
@@ -268,7 +304,11 @@ class Runner:
                 asked.append(("payout", window.parent))
             page = self._stripe.page(plan.fill(endpoint.path, window.parent), asked, endpoint=endpoint.path)
         stamp = Stamp(self._scope, asked_at, self._clock.now(), self._catalog.api_version)
-        pieces = self._cutter.page(endpoint, page, stamp, window.parent if endpoint.needs else "")
+        if endpoint.table == EVENTS_TABLE and self._follower is not None:
+            pieces = self._follower.pieces(page.items, stamp)
+        else:
+            deep = window.purpose == "deep"
+            pieces = self._cutter.page(endpoint, page, stamp, window.parent if endpoint.needs else "", look=deep)
         if bridge:
             pieces.deliveries.append(_bridge(window.parent, page.items, stamp))
         created = self._created(endpoint, page.items)
@@ -279,7 +319,9 @@ class Runner:
             has_more=page.has_more,
             next_page=page.next_page_url if page.has_more else None,
         )
-        step = Step(window, after, pieces, page.attempts, len(page.items), created, list(pieces.windows))
+        step = Step(window, after, pieces, page.attempts, len(page.items), created, asked_at=asked_at)
+        if self._loads:
+            step.born += pieces.windows
         if endpoint.created_filter and not after.done and not bridge:
             self._split(step)
         return step
@@ -311,7 +353,7 @@ class Runner:
             step.born.append(older)
 
     def _single(self, window: Window) -> Step:
-        asked_at = self._clock.now()
+        asked_at = self._stripe.now()
         answer = self._stripe.get(plan.fill(window.list, window.parent), endpoint=window.list)
         raw = msgspec.json.format(answer.body, indent=-1)
         head = _single_head.decode(raw)
@@ -320,6 +362,49 @@ class Runner:
         pieces = self._cutter.objects(SINGLES[window.list], [received], stamp)
         after = replace(window, done=True, rows=1, pages=1, attempts=0)
         return Step(window, after, pieces, answer.attempts, 1, [head.created])
+
+    def _object(self, window: Window) -> Step:
+        """Ask for one object; that it is gone is an answer too."""
+        asked_at = self._stripe.now()
+        endpoint = self._endpoints[window.list]
+        resource = self._catalog.resources[endpoint.table]
+        done = replace(window, done=True, rows=1, pages=1, attempts=0)
+        parent = unquote(window.parent.partition("/")[0])
+        attempts = 1
+        try:
+            answer = self._stripe.get(plan.object_path(window), endpoint=f"{endpoint.path}/{{id}}")
+            attempts = answer.attempts
+            raw = msgspec.json.format(answer.body, indent=-1)
+            head = _single_head.decode(raw)
+            gone = head.deleted
+        except NotFound:
+            raw, head, gone = b"{}", _SingleHead(), True
+        except Refused as error:
+            if window.purpose != "confirm" or error.code != "stripe.not_enabled":
+                raise
+            # Stripe gives no address for single objects of this kind: its list, read whole, has the last word.
+            raw, head, gone = b"{}", _SingleHead(), True
+        stamp = Stamp(self._scope, asked_at, self._clock.now(), self._catalog.api_version, "refetch")
+        if gone:
+            identifier = plan.object_id(window)
+            body = msgspec.json.encode({"id": identifier, "deleted": True})
+            delivery = Delivery(
+                table=resource.table,
+                scope=self._scope,
+                items=(Item.of(identifier, None, body),),
+                as_of=asked_at,
+                known_at=stamp.known_at,
+                source="refetch",
+                api_version=stamp.api_version,
+                parent=parent or None,
+                deleted=True,
+            )
+            return Step(window, done, Pieces([delivery]), attempts, 1, asked_at=asked_at)
+        received = Received(head.id or plan.object_id(window), head.object or "", head.created, raw)
+        pieces = self._cutter.objects(
+            resource.table, [received], stamp, parent or self._cutter.parent_of(resource.table, raw)
+        )
+        return Step(window, done, pieces, attempts, 1, [head.created], asked_at=asked_at)
 
     def _settle(self, step: Step) -> None:
         """Queue a step for the writer, then let its window and those born of it go on."""
@@ -335,8 +420,11 @@ class Runner:
                 )
                 if failure.code in _LOCKED_OUT or failure.code.startswith("oauth."):
                     self._fatal = failure
-                elif isinstance(failure, Refused):
+                elif isinstance(failure, Refused) and (not after.parent or failure.code in _FORBIDDEN):
                     self._closed[after.list] = failure
+                elif isinstance(failure, Refused):
+                    # One object, or what lies below one, is refused: the others are read all the same.
+                    self._parked[after.list] = failure
                 elif step.final:
                     self._parked[after.list] = failure
                 else:
@@ -389,22 +477,75 @@ class Runner:
     def _commit(self, writer: Writer, steps: list[Step]) -> None:
         """Write rows, then note what that made true."""
         deliveries = [
-            delivery for step in steps if step.pieces for delivery in step.pieces.deliveries if delivery.items
+            delivery
+            for step in steps
+            if step.pieces
+            for delivery in step.pieces.deliveries
+            if delivery.items or delivery.all_of
         ]
+        if self._checking is not None:
+            for step in steps:
+                self._checking.seen(
+                    step.before,
+                    step.after,
+                    step.pieces,
+                    step.asked_at,
+                    step.born,
+                    failed=step.failure is not None and step.after.done,
+                )
+            deliveries += self._patiently(self._checking.gone)
         result = self._patiently(lambda: writer.write(deliveries))
         made = Advance()
         for (table, _), change in result.tables.items():
-            self._rows[table] = self._rows.get(table, 0) + change.new - change.deleted
-            if change.new or change.changed or change.deleted:
+            if change:
+                self._rows[table] = self._rows.get(table, 0) + change.new - change.deleted
                 self._touched.add(table)
-            made.table_rows[table] = self._rows[table]
+                made.table_rows[table] = self._rows[table]
             made.rows_new += change.new
             made.rows_changed += change.changed
+            made.rows_deleted += change.deleted
         for step in steps:
             self._note(step, made)
+        if not self._loads:
+            self._postpone(steps, result)
+            made.lists.clear()
+            made.windows.clear()
+            if self._checking is not None:
+                self._later += self._checking.doubtful()
+                made.findings += self._checking.judged(steps_of_checks(steps), result)
         for progress in made.lists.values():
             self._describe(progress)
+        if self._follower is not None:
+            made.events = len(self._follower.fresh) - self._told
+            self._told = len(self._follower.fresh)
         self._patiently(lambda: self._book.advance(self._run, made))
+
+    def _postpone(self, steps: list[Step], result: WriteResult) -> None:
+        """Keep for later what an answer left open: objects to ask for, lists inside objects to read whole."""
+        changed = {
+            identifier for change in result.tables.values() for identifier in (*change.new_ids, *change.changed_ids)
+        }
+        for step in steps:
+            for window in step.pieces.windows if step.pieces else ():
+                if window.purpose in BY_ID:
+                    self._ask_later(window)
+                # What is as it was has the children that it had, unless it is looked at with all it holds.
+                elif step.before.purpose != "check" or window.parent in changed:
+                    key = f"{window.list} {window.parent}"
+                    if key not in self._asked:
+                        self._asked.add(key)
+                        self._later.append(replace(window, purpose="whole", check=step.before.check))
+        for (table, _), change in result.tables.items():
+            for identifier in change.tied_ids:
+                self._ask_later(self._by_id(table, identifier))
+
+    def _by_id(self, table: str, identifier: str) -> Window | None:
+        return self._follower.by_id(table, identifier) if self._follower is not None else None
+
+    def _ask_later(self, window: Window | None) -> None:
+        if window is not None and (key := plan.object_path(window)) not in self._asked:
+            self._asked.add(key)
+            self._later.append(window)
 
     def _note(self, step: Step, made: Advance) -> None:
         window = step.after
@@ -417,6 +558,7 @@ class Runner:
         made.rows_seen += step.rows
         made.requests += step.requests
         made.retries += max(0, step.requests - 1) + (step.failure is not None)
+        self._requests += step.requests
         progress = self.progress(window.list)
         progress.rows += step.rows
         progress.pages += window.pages - step.before.pages
@@ -513,9 +655,15 @@ class _SingleHead(msgspec.Struct):
     id: str | None = None
     object: str | None = None
     created: int | None = None
+    deleted: bool = False
 
 
 _single_head = msgspec.json.Decoder(_SingleHead)
+
+
+def steps_of_checks(steps: list[Step]) -> list[tuple[Window, Pieces]]:
+    """Return the windows that compare, with what they brought."""
+    return [(step.before, step.pieces) for step in steps if step.pieces and step.before.purpose in CHECKS]
 
 
 def _bridge(payout: str, items: list[Received], stamp: Stamp) -> Delivery:

@@ -3,63 +3,34 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from takings.catalog.model import Catalog
 from takings.clock import Clock, to_unix
-from takings.connections import Connection, Connections
-from takings.errors import Refused, TakingsError, Unavailable
+from takings.connections import Connection, Connections, Deliveries
+from takings.errors import Invalid, Refused, TakingsError, Unavailable
 from takings.log import get
 from takings.settings import Settings
 from takings.store import RequestCounter, SharedLimiter, Store
 from takings.stripe import Stripe
-from takings.sync import plan
-from takings.sync.book import EVENTS, Kind, ListProgress, Lost, Run, RunBook, RunState
-from takings.sync.changes import changes
+from takings.sync import budget, plan
+from takings.sync.book import ListProgress, Lost, Run, RunBook, RunState
 from takings.sync.cut import Cutter
-from takings.sync.plan import BRIDGE_LIST, PRICES_BY_ID, Window
+from takings.sync.cycle import Cycle, Done, inline_prices, open_payouts
+from takings.sync.findings import FindingBook
+from takings.sync.following import FollowBook
+from takings.sync.plan import BRIDGE_LIST, Window
 from takings.sync.runner import SINGLES, Outcome, Runner
+from takings.sync.stretches import StretchBook
 from takings.warehouse import BRIDGE, Scope, Warehouse
 
-#: A refresh reads lists again from this long before the moment they were last complete.
-OVERLAP: Final = timedelta(days=3)
-#: Events of this long before that moment are looked at again.
-EVENTS_OVERLAP: Final = timedelta(hours=1)
-
-_BRIDGES = """
-SELECT p.id AS id
-FROM stripe.payouts AS p
-LEFT JOIN (
-    SELECT DISTINCT b.payout AS payout FROM stripe.payout_balance_transactions AS b
-    WHERE b._account = $account AND b._livemode = $livemode
-) AS known ON known.payout = p.id
-WHERE p._account = $account AND p._livemode = $livemode AND p._deleted_at IS NULL
-  AND p.automatic AND (known.payout IS NULL OR p.reconciliation_status = 'in_progress')
-ORDER BY p.created DESC, p.id
-"""
-
-_PRICES = """
-SELECT DISTINCT seen.price AS id FROM (
-    SELECT coalesce(json_extract_string(i.price, '$.id'), json_extract_string(i.price, '$')) AS price
-    FROM stripe.subscription_items AS i WHERE i._account = $account AND i._livemode = $livemode
-    UNION SELECT json_extract_string(l.pricing, '$.price_details.price') AS price
-    FROM stripe.invoice_line_items AS l WHERE l._account = $account AND l._livemode = $livemode
-    UNION SELECT json_extract_string(n.pricing, '$.price_details.price') AS price
-    FROM stripe.invoiceitems AS n WHERE n._account = $account AND n._livemode = $livemode
-    UNION SELECT coalesce(json_extract_string(c.price, '$.id'), json_extract_string(c.price, '$')) AS price
-    FROM stripe.checkout_session_line_items AS c WHERE c._account = $account AND c._livemode = $livemode
-) AS seen
-WHERE seen.price IS NOT NULL AND seen.price NOT IN (
-    SELECT p.id FROM stripe.prices AS p WHERE p._account = $account AND p._livemode = $livemode
-)
-ORDER BY 1
-"""
+_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +57,7 @@ class Sync:
         warehouse: Where rows go.
         catalog: What lists there are.
         connections: Who is connected.
+        deliveries: What webhooks brought.
         settings: Rates, threads, batch size.
         clock: The one clock.
     """
@@ -96,19 +68,24 @@ class Sync:
         warehouse: Warehouse,
         catalog: Catalog,
         connections: Connections,
+        deliveries: Deliveries,
         settings: Settings,
         clock: Clock,
     ) -> None:
         self._store, self._warehouse, self._catalog = store, warehouse, catalog
         self._connections, self._settings, self._clock = connections, settings, clock
+        self._deliveries = deliveries
         self.book = RunBook(store, clock)
+        self.follows = FollowBook(store)
+        self.stretches = StretchBook(store, catalog)
+        self.findings = FindingBook(store)
 
     def run_once(self, connection_id: str, *, stop: threading.Event | None = None, patient: bool = False) -> Summary:
-        """Carry an unfinished run of a connection to its end, or make a new one.
+        """Do what is due: load what is not here yet, else follow what happened and compare what is to be compared.
 
         Args:
             connection_id: Which.
-            stop: Set it to have the run left where it is, for another time.
+            stop: Set it to have the work left where it is, for another time.
             patient: Wait for a full disk or a lock as long as it takes.
 
         Raises:
@@ -116,64 +93,165 @@ class Sync:
             Unavailable: Another worker is at this connection.
             TakingsError: Credentials cannot be used.
         """
+        with self._opened(connection_id, stop or threading.Event(), patient) as at:
+            summary = self._load(at)
+            if summary is None or (summary.state == "partial" and self.book.complete_as_of(connection_id)):
+                return self._cycle(at, lambda cycle: cycle.compare())
+            return summary
+
+    def reconcile(
+        self,
+        connection_id: str,
+        *,
+        lists: Iterable[str] | None = None,
+        since: datetime | None = None,
+        stop: threading.Event | None = None,
+    ) -> Summary:
+        """Compare with Stripe now, whatever it costs, and heal what differs: all of it, or some lists, or since a moment.
+
+        Args:
+            connection_id: Which; its first load is over.
+            lists: Path templates; None: every list.
+            since: Only what was made since then; None: everything.
+            stop: Set it to end early: what was asked for and is not done goes on by its turn.
+
+        Raises:
+            NotFound: There is no such connection.
+            Unavailable: Another worker is at this connection.
+            Invalid: The first load is not over.
+        """
+        with self._opened(connection_id, stop or threading.Event(), False) as at:
+            if not self.book.complete_as_of(connection_id):
+                raise Invalid(
+                    "sync.not_loaded",
+                    f"“{at.connection.name}” has not been loaded yet: synchronise it first.",
+                    name=at.connection.name,
+                )
+
+            def compare(cycle: Cycle) -> Done:
+                cycle.extend()
+                self.stretches.want(connection_id, self._clock.now(), lists, since)
+                done = Done("complete")
+                while cycle.anything_wanted() and not at.stop.is_set():
+                    done = cycle.compare(wanted_only=True)
+                    if done.state != "complete" or not done.requests:
+                        break
+                return done
+
+            return self._cycle(at, compare)
+
+    def cost(self, connection_id: str, lists: Iterable[str] | None, since: datetime | None) -> int:
+        """Return how many requests :meth:`reconcile` takes, about.
+
+        Raises:
+            NotFound: There is no such connection.
+            Unavailable: The store or the warehouse is held by others.
+        """
+        with self._opened(connection_id, threading.Event(), False) as at:
+            cycle = self._make(at)
+            cycle.extend()
+            return cycle.cost(lists, since)
+
+    @contextmanager
+    def _opened(self, connection_id: str, stop: threading.Event, patient: bool) -> Iterator[_At]:
+        """Give what is needed to work on a connection; credentials that are refused are noted."""
         connection = self._connections.get(connection_id)
-        log = get("sync", connection=connection.id)
-        stop = stop or threading.Event()
-        limiter = SharedLimiter(self._store, connection.account_id, self._settings, connection.livemode, self._clock)
-        counter = RequestCounter(self._store, connection.account_id, connection.livemode, self._clock)
+        pool = connection.pool_account_id
+        limiter = SharedLimiter(self._store, pool, self._settings, connection.livemode, self._clock)
+        counter = RequestCounter(self._store, pool, connection.livemode, self._clock)
         try:
             with closing(self._connections.client(connection, limiter=limiter, on_request=counter)) as stripe:
-                resumed = self.book.claim(connection_id)
-                run = resumed or self._begin(connection)
-                if run is None:
-                    raise Unavailable(
-                        "sync.busy",
-                        f"“{connection.name}” is being synchronised by another process: wait for it.",
-                        name=connection.name,
-                    )
-                self.book.taken_up(connection_id)
-                log.info("sync.run_started", run=run.id, kind=run.kind, phase=run.phase)
-                try:
-                    summary = self._carry_out(connection, run, stripe, stop, patient, resumed is not None)
-                except Lost:
-                    raise Unavailable(
-                        "sync.busy",
-                        f"“{connection.name}” is being synchronised by another process: wait for it.",
-                        name=connection.name,
-                    ) from None
-                except BaseException:
-                    self._release(run)
-                    raise
+                yield _At(connection, stripe, counter, stop, patient)
         except Refused as error:
             self._connections.mark_reauth(connection_id, error)
             raise
         finally:
             _quietly(counter.flush)
+
+    def _load(self, at: _At) -> Summary | None:
+        """Carry a first load on, or begin it; None where it is over."""
+        connection = at.connection
+        log = get("sync", connection=connection.id)
+        at.counter.purpose = "backfill"
+        resumed = self.book.claim(connection.id)
+        if resumed is None and self.book.complete_as_of(connection.id):
+            return None
+        run = resumed or self._begin(connection)
+        if run is None:
+            raise _busy(connection)
+        self.book.taken_up(connection.id)
+        log.info("sync.run_started", run=run.id, kind=run.kind, phase=run.phase)
+        try:
+            summary = self._carry_out(connection, run, at.stripe, at.stop, at.patient, resumed is not None)
+        except Lost:
+            raise _busy(connection) from None
+        except BaseException:
+            self._release(run)
+            raise
         log.info("sync.run_ended", run=run.id, state=summary.state)
         return summary
+
+    def _make(self, at: _At) -> Cycle:
+        return Cycle(
+            connection=at.connection,
+            stripe=at.stripe,
+            counter=at.counter,
+            stop=at.stop,
+            patient=at.patient,
+            store=self._store,
+            warehouse=self._warehouse,
+            catalog=self._catalog,
+            deliveries=self._deliveries,
+            book=self.book,
+            settings=self._settings,
+            clock=self._clock,
+        )
+
+    def _cycle(self, at: _At, then: Callable[[Cycle], Done]) -> Summary:
+        """Follow, then do something else with what is here."""
+        connection = at.connection
+        began = self._clock.now()
+        cycle = self._make(at)
+        try:
+            done = cycle.follow()
+            self.book.taken_up(connection.id)
+            if done.state != "stopped" and not at.stop.is_set():
+                more = then(cycle)
+                done = more if more.state != "complete" else done
+        except Lost:
+            raise _busy(connection) from None
+        if done.fatal and done.reason is not None:
+            self._connections.mark_reauth(connection.id, done.reason)
+        lists = self.book.lists(connection.id)
+        state: RunState = done.state
+        if state != "stopped":
+            short = any(one.state == "partial" for one in lists.values())
+            state = "partial" if short or done.state == "partial" else "complete"
+            every = self._follow_every(connection)
+            if short:
+                self._connections.mark_followed(connection.id, every)
+            else:
+                self._connections.mark_synced(connection.id, began, every)
+        return Summary(connection.id, state, lists, done.reason)
+
+    def _follow_every(self, connection: Connection) -> timedelta:
+        following = self.follows.of(connection.id)
+        wanted = timedelta(seconds=self._settings.follow_every_seconds)
+        if following.transactions is None:
+            return wanted
+        reads = budget.allocation(following.transactions)
+        return budget.follow_every(wanted, reads, self._settings.read_share)
 
     def _release(self, run: Run) -> None:
         _quietly(lambda: self.book.release(run))
 
     def _begin(self, connection: Connection) -> Run | None:
-        """Plan a new run: everything at first, later what may be new."""
-        complete = self.book.complete_as_of(connection.id)
+        """Plan a first load: everything."""
         since = None if connection.start_at is None else to_unix(connection.start_at)
         windows = plan.first_windows(self._catalog, since)
-        kind: Kind = "backfill"
-        if complete:
-            kind = "refresh"
-            windows = [self._later(window, complete.get(window.list)) for window in windows]
         windows += [plan.new_window(path) for path in SINGLES if "{" not in path]
         lists = {window.list: ListProgress(window.list, self._table(window.list)) for window in windows}
-        return self.book.begin(connection.id, kind, windows, lists)
-
-    def _later(self, window: Window, complete: datetime | None) -> Window:
-        endpoint = self._catalog.endpoint(window.list)
-        if complete is None or not endpoint.created_filter:
-            return window
-        start = to_unix(complete - OVERLAP)
-        return plan.new_window(window.list, variant=window.variant, start=max(start, window.start or start))
+        return self.book.begin(connection.id, "backfill", windows, lists)
 
     def _table(self, path: str) -> str:
         return SINGLES.get(path) or self._catalog.endpoint(path).table
@@ -190,8 +268,6 @@ class Sync:
         scope = Scope(connection.account_id, connection.livemode)
         lists = self.book.lists(connection.id)
         floor = self._floor(stripe)
-        tables: set[str] = set()
-        recount: set[str] = set()
         # Rows that were written right before a kill, or that an earlier connection of this account left, are in no count.
         uncounted = resumed or (run.kind == "backfill" and self._holds_rows(scope))
         parked: dict[str, TakingsError] = {}
@@ -213,7 +289,6 @@ class Sync:
                 patient=patient,
             )
             outcome = runner.work()
-            tables.update(outcome.tables)
             parked.update(outcome.parked)
             return outcome
 
@@ -223,19 +298,14 @@ class Sync:
         if run.phase == "lists":
             run = self.book.phase(run, "changes", [], {})
         if run.phase == "changes":
-            extra = self._by_id(scope)
-            if run.kind == "refresh":
-                extra += self._take_changes(connection, run, scope, recount)
-                tables |= recount
+            extra = inline_prices(self._warehouse, scope, _EVER) + open_payouts(self._warehouse, scope)
             for path in {window.list for window in extra} - lists.keys():
                 lists[path] = ListProgress(path, BRIDGE.table if path == BRIDGE_LIST else self._table(path))
             run = self.book.phase(run, "bridges", extra, lists)
             outcome = phase(extra)
             if outcome.fatal or outcome.stopped:
                 return self._leave(connection, run, outcome)
-        return self._close(
-            connection, run, lists, parked, changed=bool(tables), recount=None if uncounted else sorted(recount)
-        )
+        return self._close(connection, run, lists, parked, recount=None if uncounted else [])
 
     def _floor(self, stripe: Stripe) -> int:
         """Return the second at which the account was made: nothing is older."""
@@ -247,23 +317,6 @@ class Sync:
             created = None
         return created or plan.STRIPE_BEGAN_UNIX
 
-    def _take_changes(self, connection: Connection, run: Run, scope: Scope, tables: set[str]) -> list[Window]:
-        """Bring in what events tell of objects that were not listed again; return lists inside them to read whole."""
-        since = self.book.complete_as_of(connection.id).get(EVENTS)
-        if since is None:
-            return []
-        born: list[Window] = []
-        writer = self._warehouse.writer()
-        for pieces in changes(self._warehouse, self._catalog, scope, since - EVENTS_OVERLAP, self._clock.now()):
-            deliveries = [delivery for piece in pieces for delivery in piece.deliveries]
-            result = writer.write(deliveries)
-            tables.update(
-                table for (table, _), change in result.tables.items() if change.new or change.changed or change.deleted
-            )
-            born += [window for piece in pieces for window in piece.windows]
-            self.book.beat(run)
-        return list({(window.list, window.parent): window for window in born}.values())
-
     def _holds_rows(self, scope: Scope) -> bool:
         asked = {"account": scope.account, "livemode": scope.livemode}
         return bool(
@@ -272,15 +325,6 @@ class Sync:
                 asked,
             ).rows
         )
-
-    def _by_id(self, scope: Scope) -> list[Window]:
-        """Return what no list gives: inline prices, and which transactions each automatic payout paid out."""
-        asked = {"account": scope.account, "livemode": scope.livemode}
-        prices = self._warehouse.query(_PRICES, asked).rows
-        payouts = self._warehouse.query(_BRIDGES, asked).rows
-        return [plan.new_window(PRICES_BY_ID, parent=row[0]) for row in prices] + [
-            plan.new_window(BRIDGE_LIST, parent=row[0]) for row in payouts
-        ]
 
     def _leave(self, connection: Connection, run: Run, outcome: Outcome) -> Summary:
         """Leave a run unfinished: it goes on from here when it can."""
@@ -299,7 +343,6 @@ class Sync:
         lists: dict[str, ListProgress],
         parked: dict[str, TakingsError],
         *,
-        changed: bool,
         recount: list[str] | None,
     ) -> Summary:
         """Say of each list how it came out, count the rows, and end the run."""
@@ -330,10 +373,27 @@ class Sync:
         scope = Scope(connection.account_id, connection.livemode)
         self.book.end(run, state, lists, self._warehouse.count(scope, recount), reason)
         if state == "complete":
-            self._connections.mark_synced(connection.id, run.started_at)
-            if changed:
-                _quietly(self._warehouse.maintain)
+            self._connections.mark_synced(connection.id, run.started_at, timedelta(0))
         return Summary(connection.id, state, lists, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    """A connection that is being worked on."""
+
+    connection: Connection
+    stripe: Stripe
+    counter: RequestCounter
+    stop: threading.Event
+    patient: bool
+
+
+def _busy(connection: Connection) -> Unavailable:
+    return Unavailable(
+        "sync.busy",
+        f"“{connection.name}” is being synchronised by another process: wait for it.",
+        name=connection.name,
+    )
 
 
 class _Account(msgspec.Struct):

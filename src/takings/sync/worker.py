@@ -6,9 +6,10 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import sqlalchemy as sa
 
@@ -24,10 +25,19 @@ from takings.warehouse import Scope, Warehouse
 _LOOK_S: Final = 1.0
 _SEEN_EVERY_S: Final = 5.0
 _AT_ONCE: Final = 4
+_CHORES_PATIENCE_S: Final = 10.0
 #: How soon a run that something held up is tried again.
 _AGAIN: Final = timedelta(seconds=60)
-#: How soon a run is made anew where Stripe refused part of a list.
-_ANEW: Final = timedelta(minutes=15)
+#: Time between two rounds of the chores.
+_CHORES_EVERY_S: Final = 15.0
+
+
+class Chore(Protocol):
+    """Something that is looked after beside the connections."""
+
+    def tick(self) -> None:
+        """Do what is due; cheap when nothing is."""
+        ...
 
 
 class Worker:
@@ -39,9 +49,19 @@ class Worker:
         store: The product's own database.
         warehouse: Where rows go.
         clock: The one clock.
+        chores: What else is looked after, one after the other, in a thread of its own.
     """
 
-    def __init__(self, sync: Sync, connections: Connections, store: Store, warehouse: Warehouse, clock: Clock) -> None:
+    def __init__(
+        self,
+        sync: Sync,
+        connections: Connections,
+        store: Store,
+        warehouse: Warehouse,
+        clock: Clock,
+        chores: Sequence[Chore] = (),
+    ) -> None:
+        self._chores = chores
         self._sync, self._connections, self._store = sync, connections, store
         self._warehouse, self._clock = warehouse, clock
         self._id = secrets.token_hex(8)
@@ -52,6 +72,8 @@ class Worker:
         """Work until ``stop`` is set; then let go of runs where they are, for another time."""
         seen = float("-inf")
         self._log.info("worker.started", pid=os.getpid())
+        chores = threading.Thread(target=self._look_after, args=(stop,), name="chores", daemon=True)
+        chores.start()
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="connection") as pool:
             while not stop.is_set():
                 try:
@@ -64,11 +86,25 @@ class Worker:
                 stop.wait(_LOOK_S)
             for _, halt in self._busy.values():
                 halt.set()
+        chores.join(_CHORES_PATIENCE_S)
         try:
             self._sync.book.worker_gone(self._id)
         except TakingsError as error:
             self._log.warning("worker.unsaid", code=error.code)
         self._log.info("worker.stopped")
+
+    def _look_after(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            for chore in self._chores:
+                if stop.is_set():
+                    return
+                try:
+                    chore.tick()
+                except TakingsError as error:
+                    self._log.warning("worker.chore_failed", chore=type(chore).__name__, code=error.code)
+                except Exception:
+                    self._log.exception("worker.chore_crashed", chore=type(chore).__name__)
+            stop.wait(_CHORES_EVERY_S)
 
     def _look(self, pool: ThreadPoolExecutor) -> None:
         self._busy = {key: busy for key, busy in self._busy.items() if not busy[0].done()}
@@ -103,9 +139,7 @@ class Worker:
                 return
             summary = self._sync.run_once(connection.id, stop=halt, patient=True)
             if summary.state == "partial":
-                # Where nothing is left unread, only a run of its own could do better: not every minute.
-                unread = self._sync.book.unfinished(connection.id)
-                self._later(connection, summary, _AGAIN if unread else _ANEW)
+                self._later(connection, summary)
         except Refused as error:
             self._log.warning("worker.refused", connection=connection.id, code=error.code)
         except TakingsError as error:

@@ -50,6 +50,9 @@ class Delivery:
         api_version: Version of Stripe's API that shaped it.
         parent: Id of the parent for child tables, else None.
         deleted: True when Stripe says the objects are gone: their last rows stay, marked.
+        all_of: Table of the parent where the items are all that ``parent`` has: others of its are gone then. None: there
+            may be more.
+        look: Whether to look for such others even where the parent is as it was.
     """
 
     table: str
@@ -61,16 +64,46 @@ class Delivery:
     api_version: str
     parent: str | None = None
     deleted: bool = False
+    all_of: str | None = None
+    look: bool = False
 
 
 @dataclass(slots=True)
 class TableChange:
-    """What one write did to one table, in rows."""
+    """What one write did to one table, in rows; or what it would do, for :meth:`Writer.compare`.
 
-    new: int = 0
-    changed: int = 0
+    Attributes:
+        new_ids: Rows that were not there.
+        changed_ids: Rows that took a newer state (one that had been marked as deleted and is back included).
+        deleted_ids: Rows that were marked as deleted.
+        tied_ids: Rows of which two different states claim the same second: which is the newer cannot be told.
+        unchanged: Rows that were delivered as they were, or older than they are.
+    """
+
+    new_ids: list[str] = field(default_factory=list)
+    changed_ids: list[str] = field(default_factory=list)
+    deleted_ids: list[str] = field(default_factory=list)
+    tied_ids: list[str] = field(default_factory=list)
     unchanged: int = 0
-    deleted: int = 0
+
+    @property
+    def new(self) -> int:
+        """Rows that were not there."""
+        return len(self.new_ids)
+
+    @property
+    def changed(self) -> int:
+        """Rows that took a newer state."""
+        return len(self.changed_ids)
+
+    @property
+    def deleted(self) -> int:
+        """Rows that were marked as deleted."""
+        return len(self.deleted_ids)
+
+    def __bool__(self) -> bool:
+        """Whether it changed anything."""
+        return bool(self.new_ids or self.changed_ids or self.deleted_ids)
 
 
 @dataclass(slots=True)
@@ -92,6 +125,11 @@ class WriteResult:
     def changed(self) -> int:
         """Rows that took a newer state."""
         return sum(change.changed for change in self.tables.values())
+
+    @property
+    def deleted(self) -> int:
+        """Rows that were marked as deleted."""
+        return sum(change.deleted for change in self.tables.values())
 
 
 class Column(NamedTuple):

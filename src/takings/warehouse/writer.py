@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
 import pyarrow as pa
 
 from takings.clock import to_unix
@@ -58,7 +59,9 @@ class _Group:
 
     newest: dict[str, _State] = field(default_factory=dict)
     others: list[_State] = field(default_factory=list)
-    gone: dict[str, Delivery] = field(default_factory=dict)
+    gone: dict[str, _State] = field(default_factory=dict)
+    #: For each parent that says what all its children are: their ids, and the delivery that says so.
+    whole: dict[str, tuple[set[str], Delivery]] = field(default_factory=dict)
 
     def add(self, state: _State) -> None:
         had = self.newest.get(state.id)
@@ -71,6 +74,17 @@ class _Group:
             older, newer = sorted((had, state), key=lambda s: s.rank)
             self.others.append(older)
             self.newest[state.id] = newer
+
+    def add_whole(self, delivery: Delivery) -> None:
+        assert delivery.parent is not None
+        known = self.whole.get(delivery.parent)
+        if known is None or delivery.as_of >= known[1].as_of:
+            self.whole[delivery.parent] = ({item.id for item in delivery.items}, delivery)
+
+    def add_gone(self, state: _State) -> None:
+        known = self.gone.get(state.id)
+        if known is None or state.rank > known.rank:
+            self.gone[state.id] = state
 
     def bounds(self, table: Table) -> tuple[int, int] | None:
         """Return the first and last ``created``, where they may bound a search."""
@@ -112,10 +126,35 @@ class Writer:
         groups = self._sort(deliveries)
         if not groups:
             return WriteResult()
+        return self._tried(lambda session: self._transaction(session, groups), write=True)
+
+    def compare(self, deliveries: Sequence[Delivery]) -> WriteResult:
+        """Tell what :meth:`write` would do, and write nothing.
+
+        Raises:
+            Unavailable: The warehouse is held by others; try again later.
+            KeyError: A delivery names a table that does not exist.
+        """
+        groups = self._sort(deliveries)
+
+        def look(session: Session) -> WriteResult:
+            result = WriteResult()
+            for (name, scope), group in groups.items():
+                change = result.table(name, scope)
+                self._judge(session, self._tables[name], scope, group, change)
+                if group.gone:
+                    change.deleted_ids += self._alive(session, self._tables[name], scope, group)
+            for (name, scope), ghosts in self._ghosts(session, groups, result).items():
+                result.table(name, scope).deleted_ids += list(ghosts)
+            return result
+
+        return self._tried(look, write=False) if groups else WriteResult()
+
+    def _tried(self, act: Callable[[Session], WriteResult], *, write: bool) -> WriteResult:
         for attempt in range(_ATTEMPTS):
             try:
-                with self._engine.session(write=True) as session:
-                    return self._transaction(session, groups)
+                with self._engine.session(write=write) as session:
+                    return act(session)
             except Exception as error:
                 if not is_conflict(error) and not (isinstance(error, Unavailable) and error.code == "warehouse.locked"):
                     if isinstance(error, TakingsError):
@@ -136,12 +175,11 @@ class Writer:
             if delivery.table not in self._tables:
                 raise KeyError(f"There is no table {delivery.table}.")
             group = groups.setdefault((delivery.table, delivery.scope), _Group())
-            if delivery.deleted:
-                group.gone.update((item.id, delivery) for item in delivery.items)
-                continue
+            if delivery.all_of is not None:
+                group.add_whole(delivery)
             for item in delivery.items:
-                group.add(_State(*item, delivery))
-        return {key: group for key, group in groups.items() if group.newest or group.gone}
+                (group.add_gone if delivery.deleted else group.add)(_State(*item, delivery))
+        return {key: group for key, group in groups.items() if group.newest or group.gone or group.whole}
 
     def _transaction(self, session: Session, groups: dict[tuple[str, Scope], _Group]) -> WriteResult:
         result = WriteResult()
@@ -153,7 +191,10 @@ class Writer:
                 if group.newest:
                     versions.extend(self._merge(session, self._tables[name], scope, group, change))
                 if group.gone:
-                    versions.extend(self._mark(session, self._tables[name], scope, group, change))
+                    versions.extend(self._bury(session, self._tables[name], scope, group, change))
+            for (name, scope), ghosts in self._ghosts(session, groups, result).items():
+                change = result.table(name, scope)
+                versions.extend(self._mark(session, self._tables[name], scope, ghosts, change))
             if versions:
                 session.register("arriving", pa.concat_tables(versions))
                 names = ", ".join(quote(column) for column in _SCHEMA.names)
@@ -170,45 +211,60 @@ class Writer:
             raise
         return result
 
-    def _merge(
+    def _judge(
         self, session: Session, table: Table, scope: Scope, group: _Group, change: TableChange
-    ) -> list[pa.Table]:
+    ) -> tuple[list[_State], list[_State]]:
+        """Decide which states become the row, noting it in ``change``; return those and the ones that came late."""
+        keep: list[_State] = []
+        late = list(group.others)
+        if not group.newest:
+            return keep, late
         bounds = group.bounds(table)
-        incoming = _arrow(table.resource.table, scope, list(group.newest.values()))
-        session.register("incoming", incoming.select(["id"]))
+        ids = pa.array(list(group.newest), pa.string())
+        session.register("incoming", pa.table({"id": ids}))
         here: dict[str, tuple[str, int, bool]] = {}
         if session.execute(table.any_known(bounds)).fetchone():
             known_rows = session.execute(table.existing(bounds), [scope.account, scope.livemode]).fetchall()
             here = {row[0]: row[1:] for row in known_rows}
         session.unregister("incoming")
-        keep: list[_State] = []
-        leaving: list[str] = []
-        late = list(group.others)
+        tied = {
+            other.id
+            for other in group.others
+            if _tied(_micros(other.delivery.as_of), _micros(group.newest[other.id].delivery.as_of))
+        }
         for state in group.newest.values():
             known = here.get(state.id)
             if known is None:
                 keep.append(state)
-                change.new += 1
+                change.new_ids.append(state.id)
                 continue
             hash_here, version_us, deleted = known
             as_of_us = _micros(state.delivery.as_of)
             if hash_here == state.hash and not (deleted and as_of_us > version_us):
                 change.unchanged += 1
-            elif (as_of_us, state.hash) > (version_us, hash_here):
+                continue
+            if hash_here != state.hash and not deleted and _tied(as_of_us, version_us):
+                tied.add(state.id)
+            if (as_of_us, state.hash) > (version_us, hash_here):
                 keep.append(state)
-                leaving.append(state.id)
-                change.changed += 1
+                change.changed_ids.append(state.id)
             else:
                 late.append(state)
                 change.unchanged += 1
-        if leaving:
-            session.register("leaving", pa.table({"id": pa.array(leaving, pa.string())}))
-            session.execute(table.delete(bounds), [scope.account, scope.livemode])
+        change.tied_ids += sorted(tied)
+        return keep, late
+
+    def _merge(
+        self, session: Session, table: Table, scope: Scope, group: _Group, change: TableChange
+    ) -> list[pa.Table]:
+        keep, late = self._judge(session, table, scope, group, change)
+        if change.changed_ids:
+            session.register("leaving", pa.table({"id": pa.array(change.changed_ids, pa.string())}))
+            session.execute(table.delete(group.bounds(table)), [scope.account, scope.livemode])
             session.unregister("leaving")
         found: list[pa.Table] = []
         if keep:
-            if len(keep) != len(group.newest):
-                incoming = _arrow(table.resource.table, scope, keep)
+            incoming = _arrow(table.resource.table, scope, keep)
             session.register("incoming", incoming)
             session.execute(table.insert)
             session.unregister("incoming")
@@ -234,35 +290,97 @@ class Writer:
                 picks.append(index)
         return late.take(pa.array(picks, pa.int64()))
 
-    def _mark(self, session: Session, table: Table, scope: Scope, group: _Group, change: TableChange) -> list[pa.Table]:
+    def _alive(self, session: Session, table: Table, scope: Scope, group: _Group) -> list[str]:
+        """Return those ids said to be gone whose rows are here, not marked yet, and no newer than that."""
         session.register("leaving", pa.table({"id": pa.array(list(group.gone), pa.string())}))
-        alive = {
+        rows = session.execute(
+            f"SELECT t.id, t._version_at FROM {table.name} AS t WHERE t._account = $1 AND t._livemode = $2 "
+            "AND t._deleted_at IS NULL AND t.id IN (SELECT id FROM leaving)",
+            [scope.account, scope.livemode],
+        ).fetchall()
+        session.unregister("leaving")
+        return [row[0] for row in rows if row[1] <= group.gone[row[0]].delivery.as_of]
+
+    def _bury(self, session: Session, table: Table, scope: Scope, group: _Group, change: TableChange) -> list[pa.Table]:
+        """Mark rows as deleted; objects never seen before are added, marked, so that no late older state brings them up."""
+        found: list[pa.Table] = []
+        session.register("leaving", pa.table({"id": pa.array(list(group.gone), pa.string())}))
+        here = {
             row[0]
             for row in session.execute(
-                f"SELECT t.id, t._version_at FROM {table.name} AS t WHERE t._account = $1 AND t._livemode = $2 "
-                "AND t._deleted_at IS NULL AND t.id IN (SELECT id FROM leaving)",
+                f"SELECT t.id FROM {table.name} AS t WHERE t._account = $1 AND t._livemode = $2 "
+                "AND t.id IN (SELECT id FROM leaving)",
                 [scope.account, scope.livemode],
             ).fetchall()
-            if row[1] <= group.gone[row[0]].as_of
         }
         session.unregister("leaving")
-        found: list[pa.Table] = []
+        alive = self._alive(session, table, scope, group)
+        if alive:
+            found += self._mark(session, table, scope, {gone: group.gone[gone].delivery for gone in alive}, change)
+        unseen = [state for state in group.gone.values() if state.id not in here]
+        if unseen:
+            incoming = _arrow(table.resource.table, scope, unseen, deleted=True)
+            session.register("incoming", incoming)
+            session.execute(table.insert)
+            session.unregister("incoming")
+            self._set_deleted(session, table, scope, {state.id: state.delivery for state in unseen})
+            found.append(incoming)
+        return found
+
+    def _ghosts(
+        self, session: Session, groups: dict[tuple[str, Scope], _Group], result: WriteResult
+    ) -> dict[tuple[str, Scope], dict[str, Delivery]]:
+        """Find children whose parent, in the state that is now the newest, does not have them any more."""
+        found: dict[tuple[str, Scope], dict[str, Delivery]] = {}
+        changed = {key: frozenset(change.changed_ids) for key, change in result.tables.items()}
+        for (name, scope), group in groups.items():
+            doubtful = {
+                parent: whole
+                for parent, whole in group.whole.items()
+                if whole[1].look or parent in changed.get((whole[1].all_of or "", scope), ())
+            }
+            if not doubtful:
+                continue
+            session.register("parents", pa.table({"id": pa.array(list(doubtful), pa.string())}))
+            rows = session.execute(
+                f"SELECT t.id, t._parent, t._version_at FROM {self._tables[name].name} AS t WHERE t._account = $1 "
+                "AND t._livemode = $2 AND t._deleted_at IS NULL AND t._parent IN (SELECT id FROM parents)",
+                [scope.account, scope.livemode],
+            ).fetchall()
+            session.unregister("parents")
+            ghosts = {
+                row[0]: doubtful[row[1]][1]
+                for row in rows
+                if row[0] not in doubtful[row[1]][0] and row[2] < doubtful[row[1]][1].as_of
+            }
+            if ghosts:
+                found[name, scope] = ghosts
+        return found
+
+    def _mark(
+        self, session: Session, table: Table, scope: Scope, gone: dict[str, Delivery], change: TableChange
+    ) -> list[pa.Table]:
+        states = []
+        for gone_id, delivery in gone.items():
+            raw = msgspec.json.encode({"id": gone_id, "deleted": True})
+            states.append(_State(gone_id, None, raw, content_hash(raw), delivery))
+        self._set_deleted(session, table, scope, gone)
+        change.deleted_ids += list(gone)
+        return [_arrow(table.resource.table, scope, states, deleted=True)]
+
+    def _set_deleted(self, session: Session, table: Table, scope: Scope, gone: dict[str, Delivery]) -> None:
         by_moment: dict[tuple[datetime, datetime], list[str]] = {}
-        for gone_id in alive:
-            delivery = group.gone[gone_id]
+        for gone_id, delivery in gone.items():
             by_moment.setdefault((delivery.as_of, delivery.known_at), []).append(gone_id)
-            raw = b'{"id":"%s","deleted":true}' % gone_id.encode()
-            found.append(
-                _arrow(
-                    table.resource.table, scope, [_State(gone_id, None, raw, content_hash(raw), delivery)], deleted=True
-                )
-            )
         for (as_of, known_at), ids in by_moment.items():
             session.register("leaving", pa.table({"id": pa.array(ids, pa.string())}))
             session.execute(table.mark_deleted, [as_of, known_at, scope.account, scope.livemode])
             session.unregister("leaving")
-        change.deleted += len(alive)
-        return found
+
+
+def _tied(one_us: int, other_us: int) -> bool:
+    """Tell whether the order of two moments is open: one is an event's, which knows whole seconds only, in the other's."""
+    return one_us // 1_000_000 == other_us // 1_000_000 and (one_us % 1_000_000 == 0 or other_us % 1_000_000 == 0)
 
 
 def _micros(moment: datetime) -> int:

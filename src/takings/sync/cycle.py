@@ -1,0 +1,746 @@
+"""One cycle of a connection that was loaded: follow its events, take up what they leave open, compare what is due.
+
+Moments in the store are by our clock; those in the warehouse, and where events were read to, are by Stripe's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from takings.catalog.model import Catalog
+from takings.clock import Clock, from_unix, to_unix
+from takings.connections import Connection, Deliveries
+from takings.errors import Refused, TakingsError, Unavailable
+from takings.log import get
+from takings.settings import Settings
+from takings.store import RequestCounter, Store
+from takings.stripe import Item as Received
+from takings.stripe import Stripe
+from takings.sync import agenda, budget, plan
+from takings.sync.agenda import MONEY_LISTS, MOVES_MONEY, Pace, Unit
+from takings.sync.book import EVENTS, ListProgress, Run, RunBook, RunState, Standing
+from takings.sync.budget import Budget
+from takings.sync.checking import Checking
+from takings.sync.cut import Cutter, Stamp
+from takings.sync.findings import Finding, FindingBook
+from takings.sync.follow import Follower
+from takings.sync.following import FollowBook, Following
+from takings.sync.plan import BRIDGE_LIST, PRICES_BY_ID, Window
+from takings.sync.runner import SINGLES, Outcome, Runner
+from takings.sync.states import OPEN, open_rows
+from takings.sync.stretches import Stretch, StretchBook, covers
+from takings.warehouse import Scope, Warehouse
+
+#: Events of this long before the newest one known are read again: they may show up late.
+EVENTS_OVERLAP: Final = timedelta(seconds=60)
+#: Stripe keeps events for thirty days; what lies this close to it is not counted on.
+EVENTS_KEPT: Final = timedelta(days=30) - timedelta(hours=1)
+#: How often what is here is looked through for what may be due.
+PLAN_EVERY: Final = timedelta(minutes=10)
+#: Requests that one run of comparing takes at most, about: between two of them events are followed.
+MOST_A_RUN: Final = 1_000
+_WEBHOOKS_AT_ONCE: Final = 500
+#: Nothing of these can change once it is there, so that lost events took nothing from them.
+_FIXED: Final = frozenset(("balance_transactions", "events"))
+
+_BRIDGES = """
+SELECT p.id AS id
+FROM stripe.payouts AS p
+LEFT JOIN (
+    SELECT DISTINCT b.payout AS payout FROM stripe.payout_balance_transactions AS b
+    WHERE b._account = $account AND b._livemode = $livemode AND b._deleted_at IS NULL
+) AS known ON known.payout = p.id
+WHERE p._account = $account AND p._livemode = $livemode AND p._deleted_at IS NULL
+  AND p.automatic AND (known.payout IS NULL OR p.reconciliation_status = 'in_progress')
+ORDER BY p.created DESC, p.id
+"""
+
+_PRICES = """
+SELECT DISTINCT seen.price AS id FROM (
+    SELECT coalesce(json_extract_string(i.price, '$.id'), json_extract_string(i.price, '$')) AS price
+    FROM stripe.subscription_items AS i WHERE i._account = $account AND i._livemode = $livemode AND i._synced_at >= $since
+    UNION SELECT json_extract_string(l.pricing, '$.price_details.price') AS price
+    FROM stripe.invoice_line_items AS l WHERE l._account = $account AND l._livemode = $livemode AND l._synced_at >= $since
+    UNION SELECT json_extract_string(n.pricing, '$.price_details.price') AS price
+    FROM stripe.invoiceitems AS n WHERE n._account = $account AND n._livemode = $livemode AND n._synced_at >= $since
+    UNION SELECT coalesce(json_extract_string(c.price, '$.id'), json_extract_string(c.price, '$')) AS price
+    FROM stripe.checkout_session_line_items AS c WHERE c._account = $account AND c._livemode = $livemode AND c._synced_at >= $since
+) AS seen
+WHERE seen.price IS NOT NULL AND seen.price NOT IN (
+    SELECT p.id FROM stripe.prices AS p WHERE p._account = $account AND p._livemode = $livemode
+)
+ORDER BY 1
+"""
+#: Tables whose rows name prices that no list gives.
+NAMES_PRICES: Final = frozenset(
+    ("subscription_items", "invoice_line_items", "invoiceitems", "checkout_session_line_items")
+)
+
+_TRANSACTIONS = (
+    "SELECT count(*) AS n FROM stripe.charges AS c WHERE c._account = $account AND c._livemode = $livemode "
+    "AND c.status = 'succeeded' AND c.created >= $since"
+)
+
+
+def inline_prices(warehouse: Warehouse, scope: Scope, since: datetime) -> list[Window]:
+    """Return the prices that rows which came since a moment (our clock) name and that no list gives."""
+    asked = {"account": scope.account, "livemode": scope.livemode, "since": since}
+    return [plan.new_window(PRICES_BY_ID, parent=row[0]) for row in warehouse.query(_PRICES, asked).rows]
+
+
+def open_payouts(warehouse: Warehouse, scope: Scope) -> list[Window]:
+    """Return the automatic payouts of which it is not settled yet which transactions they paid out."""
+    asked = {"account": scope.account, "livemode": scope.livemode}
+    return [plan.new_window(BRIDGE_LIST, parent=row[0]) for row in warehouse.query(_BRIDGES, asked).rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a cycle came to.
+
+    Attributes:
+        state: How it ended.
+        reason: What stood in the way, None where nothing did.
+        fatal: True where the credentials are refused.
+        requests: Requests it took.
+    """
+
+    state: RunState
+    reason: TakingsError | None = None
+    fatal: bool = False
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is known of a connection when it is decided what to look at."""
+
+    standings: dict[str, Standing]
+    stretches: list[Stretch]
+    opened: dict[str, list[tuple[Window, datetime | None]]]
+    pace: Pace
+    budget: Budget
+
+
+@dataclass(slots=True)
+class _Lists:
+    """How lists came out of the runs of one cycle: columns of ``list_states`` by path."""
+
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def note(self, path: str, **values: Any) -> None:
+        self.values.setdefault(path, {}).update(values)
+
+
+class Cycle:
+    """Follows and compares one connection, once.
+
+    Args:
+        connection: Which; its first load is over.
+        stripe: Its client.
+        counter: Counts its requests.
+        stop: Set by whoever wants it to end early.
+        patient: True to wait for a full disk or a locked warehouse as long as it takes.
+    """
+
+    def __init__(
+        self,
+        *,
+        connection: Connection,
+        stripe: Stripe,
+        counter: RequestCounter,
+        stop: threading.Event,
+        patient: bool,
+        store: Store,
+        warehouse: Warehouse,
+        catalog: Catalog,
+        deliveries: Deliveries,
+        book: RunBook,
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self._connection, self._stripe, self._counter = connection, stripe, counter
+        self._stop, self._patient = stop, patient
+        self._warehouse, self._catalog, self._deliveries = warehouse, catalog, deliveries
+        self._book, self._settings, self._clock = book, settings, clock
+        self._scope = Scope(connection.account_id, connection.livemode)
+        self._follows = FollowBook(store)
+        self._stretches = StretchBook(store, catalog)
+        self._findings = FindingBook(store)
+        self._store = store
+        self._cutter = Cutter(catalog)
+        self._log = get("sync", connection=connection.id)
+
+    @property
+    def _skew(self) -> timedelta:
+        return self._stripe.now() - self._clock.now()
+
+    # Following
+
+    def follow(self) -> Done:
+        """Read what happened since the last time, bring it in, and look for what no event tells of.
+
+        Raises:
+            Unavailable: Another worker is at this connection (``sync.busy``).
+        """
+        self._counter.purpose = "follow"
+        halfway = self._book.left_halfway(self._connection.id)
+        run = self._begun("follow")
+        began = self._clock.now()
+        following = self._follows.of(self._connection.id)
+        standings = self._book.standings(self._connection.id)
+        told = self._told(standings)
+        lists = _Lists()
+        try:
+            since = following.read_to or self._first_since(standings)
+            known = set() if halfway else Follower.known(self._warehouse, self._scope, since - EVENTS_OVERLAP)
+            follower = Follower(self._catalog, self._cutter, known)
+            asked: set[str] = set()
+            later, delivered = self._delivered(follower) if told else ([], [])
+            first = [plan.new_window(EVENTS, start=to_unix(since - EVENTS_OVERLAP), purpose="events")] if told else []
+            if not told:
+                first.append(plan.new_window("/v1/account"))
+            outcome = self._run(run, first, follower=follower, asked=asked)
+            later += outcome.later
+            trouble = _first(outcome)
+            tables = set(outcome.tables) | follower.tables
+            if not outcome.fatal and not outcome.stopped:
+                wanted = self._unasked(standings, tables, told, lists)
+                second = [*plan.coalesce(later, self._catalog, to_unix(since - EVENTS_OVERLAP)), *wanted]
+                more = self._rest(run, second, follower, asked, tables, began)
+                outcome = _joined(outcome, more)
+                trouble = trouble or _first(more)
+            if outcome.fatal or outcome.stopped:
+                self._book.release(run)
+                return Done("stopped", outcome.fatal, outcome.fatal is not None, outcome.requests)
+            self._deliveries.handled(delivered)
+            state = self._close_follow(run, began, following, follower, standings, outcome, lists, since)
+            return Done(state, trouble, False, outcome.requests)
+        except BaseException:
+            self._release(run)
+            raise
+
+    def _close_follow(
+        self,
+        run: Run,
+        began: datetime,
+        following: Following,
+        follower: Follower,
+        standings: Mapping[str, Standing],
+        outcome: Outcome,
+        lists: _Lists,
+        since: datetime,
+    ) -> RunState:
+        """Note how far events were read and how each list stands, and close the run; forget it where nothing happened."""
+        failed = {**outcome.parked, **outcome.closed}
+        self._note_lists(lists, outcome, standings, began)
+        read = EVENTS not in failed and self._told(standings)
+        if read:
+            newest = max(filter(None, (follower.newest, following.read_to, since)))
+            self._follows.note(self._connection.id, read_to=newest, caught_up_at=began)
+            self._gap(following, since)
+            unread = {path for path in failed if path != EVENTS}
+            for path, standing in standings.items():
+                if path == EVENTS or (
+                    standing.state == "complete" and path not in unread and self._is_told(standing.table)
+                ):
+                    lists.note(path, table_name=standing.table, complete_as_of=began, read_at=began)
+        if lists.values:
+            self._book.stand(self._connection.id, lists.values)
+        state: RunState = "partial" if failed else "complete"
+        if state == "complete" and not follower.fresh and not outcome.tables:
+            self._book.drop(run)
+        else:
+            self._book.close(run, state, {}, next(iter(failed.values()), None))
+        return state
+
+    def _first_since(self, standings: Mapping[str, Standing]) -> datetime:
+        """Return from when events are read where they never were: the beginning of the first load, by Stripe's clock."""
+        events = standings.get(EVENTS)
+        moments = [one.complete_as_of for one in standings.values() if one.complete_as_of is not None]
+        earliest = (
+            events.complete_as_of if events and events.complete_as_of else min(moments, default=self._clock.now())
+        )
+        try:
+            self._stripe.get("/v1/account")  # tells the difference of the clocks
+        except Refused:
+            self._log.debug("sync.account_unreadable")
+        return earliest + self._skew - timedelta(minutes=5)
+
+    def _told(self, standings: Mapping[str, Standing]) -> bool:
+        """Tell whether this key may read events."""
+        events = standings.get(EVENTS)
+        return events is not None and events.state not in ("forbidden", "unavailable")
+
+    def _is_told(self, table: str) -> bool:
+        resource = self._catalog.resources.get(table)
+        return resource is not None and bool(resource.events)
+
+    def _delivered(self, follower: Follower) -> tuple[list[Window], list[str]]:
+        """Bring in what webhooks delivered; return the objects to ask for, and which deliveries those are."""
+        later: list[Window] = []
+        handled: list[str] = []
+        waiting = self._deliveries.take(self._connection.id, _WEBHOOKS_AT_ONCE)
+        if not waiting:
+            return later, handled
+        now = self._clock.now()
+        stamp = Stamp(self._scope, self._stripe.now(), now, self._catalog.api_version, "webhook")
+        received: list[Received] = []
+        for one in waiting:
+            handled.append(one.id)
+            try:
+                raw = msgspec.json.format(one.body, indent=-1)
+                created = msgspec.json.decode(raw, type=_Made).created
+            except (msgspec.DecodeError, msgspec.ValidationError):
+                continue  # a thin event: it carries no object
+            received.append(Received(one.event_id, "event", created, raw))
+        pieces = follower.pieces(received, stamp)
+        result = self._warehouse.writer().write([d for d in pieces.deliveries if d.items or d.all_of])
+        later += pieces.windows
+        for (table, _), change in result.tables.items():
+            later += [window for one in change.tied_ids if (window := follower.by_id(table, one)) is not None]
+        return later, handled
+
+    def _unasked(
+        self, standings: Mapping[str, Standing], tables: Iterable[str], told: bool, lists: _Lists
+    ) -> list[Window]:
+        """Return what is to be read in this cycle though no event named it: new rows, lists that are not complete."""
+        now = self._clock.now()
+        since = self._connection.start_at
+        units = agenda.due(
+            self._catalog, standings, [], {}, self._pace(told), now, None if since is None else to_unix(since)
+        )
+        unread = self._book.unread_lists(self._connection.id)
+        wanted = [window for unit in units for window in unit.windows if window.list not in unread]
+        asked = {window.list for window in wanted}
+        if MOVES_MONEY & set(tables):
+            for path in MONEY_LISTS:
+                standing = standings.get(path)
+                if path not in asked and standing is not None and standing.complete_as_of is not None:
+                    wanted += agenda.head(self._catalog.endpoint(path), standing.complete_as_of)
+            wanted.append(plan.new_window("/v1/balance"))
+        for window in wanted:
+            if window.list in standings:
+                lists.note(window.list, table_name=standings[window.list].table, read_at=now)
+        skew = to_unix(self._stripe.now()) - to_unix(now)
+        return [
+            replace(window, start=window.start + skew) if window.purpose == "head" and window.start else window
+            for window in wanted
+        ]
+
+    def _pace(self, told: bool, factor: float = 1.0) -> Pace:
+        return Pace(
+            new_every=timedelta(seconds=self._settings.sync_every_seconds),
+            horizon=timedelta(days=self._settings.reconcile_horizon_days),
+            factor=factor,
+            told=told,
+        )
+
+    def _rest(
+        self,
+        run: Run,
+        windows: list[Window],
+        follower: Follower,
+        asked: set[str],
+        tables: set[str],
+        began: datetime,
+        checking: Checking | None = None,
+    ) -> Outcome:
+        """Read what a phase left open, and what that leaves open, to its end."""
+        total = self._run(run, windows, follower=follower, asked=asked, checking=checking) if windows else _nothing()
+        tables |= total.tables
+        payouts = bool(tables & {"payouts", "balance_transactions"})
+        while not total.fatal and not total.stopped:
+            further = total.later
+            total.later = []
+            if tables & NAMES_PRICES:
+                prices = inline_prices(self._warehouse, self._scope, began)
+                further += [window for window in prices if window.parent not in asked]
+                asked.update(window.parent for window in prices)
+            if payouts:
+                further += open_payouts(self._warehouse, self._scope)
+                payouts = False
+            if not further:
+                break
+            total = _joined(total, self._run(run, further, follower=follower, asked=asked, checking=checking))
+            tables |= total.tables
+        return total
+
+    def _note_lists(self, lists: _Lists, outcome: Outcome, standings: Mapping[str, Standing], began: datetime) -> None:
+        """Note how the lists that were read came out."""
+        for path, progress in outcome.lists.items():
+            if "{" in path and path not in standings:
+                self._note_inner(lists, path, progress, outcome)
+                continue
+            failure = outcome.closed.get(path) or outcome.parked.get(path)
+            if failure is None and progress.state in ("complete", "running"):
+                standing = standings.get(path)
+                whole = path in lists.values or standing is None
+                if whole or (standing is not None and standing.state == "complete"):
+                    lists.note(path, table_name=progress.table, state="complete", reason=None, reason_code=None)
+                if whole:
+                    lists.note(path, complete_as_of=began, progress=1.0)
+            elif failure is not None and "{" not in path:
+                state = progress.state if progress.state in ("forbidden", "unavailable") else "partial"
+                lists.note(
+                    path,
+                    table_name=progress.table,
+                    state=state,
+                    reason=failure.sentence[:500],
+                    reason_code=failure.code,
+                    read_at=began,
+                )
+
+    def _note_inner(self, lists: _Lists, path: str, progress: ListProgress, outcome: Outcome) -> None:
+        failure = outcome.closed.get(path) or outcome.parked.get(path)
+        if failure is not None:
+            lists.note(
+                path,
+                table_name=progress.table,
+                state="partial",
+                reason=failure.sentence[:500],
+                reason_code=failure.code,
+            )
+
+    def _gap(self, following: Following, since: datetime) -> None:
+        """Notice that events were lost for good, and have everything they may have told of compared."""
+        lost_until = self._stripe.now() - EVENTS_KEPT
+        if since >= lost_until or following.read_to is None:
+            return
+        now = self._clock.now()
+        paths = [path for path in self._readable() if self._catalog.endpoint(path).table not in _FIXED]
+        self._stretches.want(self._connection.id, now, paths, None)
+        self._follows.note(self._connection.id, gap_from=following.gap_from or since, gap_to=lost_until)
+        self._findings.add(
+            self._connection.id,
+            [
+                Finding(
+                    kind="gap",
+                    origin="follow",
+                    table="events",
+                    list=EVENTS,
+                    start=since,
+                    end=lost_until,
+                    since=following.caught_up_at,
+                    found_at=now,
+                )
+            ],
+        )
+        self._log.warning("sync.events_lost", since=since.isoformat(), until=lost_until.isoformat())
+
+    def _readable(self) -> list[str]:
+        return [
+            path
+            for path, standing in self._book.standings(self._connection.id).items()
+            if standing.complete_as_of is not None and "{" not in path and path not in SINGLES
+        ]
+
+    # Comparing
+
+    def compare(self, *, wanted_only: bool = False) -> Done:
+        """Compare with Stripe what is due and affordable; nothing where nothing is.
+
+        Args:
+            wanted_only: Only what somebody asked for, whatever it costs.
+
+        Raises:
+            Unavailable: Another worker is at this connection (``sync.busy``).
+        """
+        self._counter.purpose = "reconcile"
+        following = self._follows.of(self._connection.id)
+        now = self._clock.now()
+        waits = following.planned_at is not None and now - following.planned_at < PLAN_EVERY
+        if waits and not wanted_only and not self._follows.anything_wanted(self._connection.id):
+            return Done("complete")
+        known = self._plan(following)
+        units = [unit for unit in self._due(known, now) if unit.stretch is not None]
+        if wanted_only:
+            units = [unit for unit in units if unit.stretch is not None and unit.stretch.wanted_at is not None]
+        a_month = max(0.0, known.budget.limit - budget.PERIOD / known.budget.follow_every)
+        tokens = budget.refilled(following.tokens, following.tokens_at, now, a_month)
+        rate = self._settings.rate_live if self._connection.livemode else self._settings.rate_sandbox
+        most = min(MOST_A_RUN, rate * self._settings.reconcile_rate_share * 60)
+        chosen = agenda.affordable(units, min(tokens, most), MOST_A_RUN)
+        if not chosen:
+            self._follows.note(self._connection.id, planned_at=now, tokens=tokens, tokens_at=now)
+            return Done("complete")
+        done = self._compare(chosen, known, following)
+        self._follows.note(
+            self._connection.id,
+            planned_at=None if len(chosen) < len(units) or done.state != "complete" else now,
+            tokens=tokens - done.requests,
+            tokens_at=now,
+        )
+        self._heal_gap()
+        return done
+
+    def anything_wanted(self) -> bool:
+        """Tell whether something was asked for out of its turn and is not done yet."""
+        return self._follows.anything_wanted(self._connection.id)
+
+    def budget(self) -> Budget:
+        """Return what this connection's requests come to."""
+        return self._plan(self._follows.of(self._connection.id)).budget
+
+    def cost(self, lists: Iterable[str] | None, since: datetime | None) -> int:
+        """Return how many requests comparing stretches takes, about.
+
+        Args:
+            lists: Only of these lists; None: of all.
+            since: Only those that reach beyond this moment; None: all.
+        """
+        chosen = None if lists is None else set(lists)
+        return sum(
+            stretch.pages + len(plan.variants(self._catalog.endpoint(stretch.list))) - 1
+            for stretch in self._stretches.of(self._connection.id)
+            if (chosen is None or stretch.list in chosen)
+            and (since is None or stretch.end is None or stretch.end > to_unix(since))
+        )
+
+    def extend(self) -> None:
+        """Bring the stretches up to what is here."""
+        standings = self._book.standings(self._connection.id)
+        complete = {
+            path: standing.complete_as_of
+            for path, standing in standings.items()
+            if standing.complete_as_of is not None and standing.state == "complete" and path not in SINGLES
+        }
+        self._stretches.extend(
+            self._connection.id,
+            self._warehouse,
+            self._scope,
+            complete,
+            self._book.table_rows(self._connection.id),
+            self._stripe.now(),
+            self._connection.start_at,
+        )
+
+    def _plan(self, following: Following) -> _Plan:
+        self.extend()
+        standings = self._book.standings(self._connection.id)
+        stretches = self._stretches.of(self._connection.id)
+        opened = self._opened(stretches, standings)
+        told = self._told(standings)
+        now = self._clock.now()
+        month_ago = self._stripe.now() - budget.PERIOD
+        asked = {"account": self._scope.account, "livemode": self._scope.livemode, "since": month_ago}
+        transactions = int(self._warehouse.query(_TRANSACTIONS, asked).rows[0][0])
+        reads = budget.allocation(transactions)
+        share = self._settings.read_share
+        every = budget.follow_every(timedelta(seconds=self._settings.follow_every_seconds), reads, share)
+        forecast = agenda.forecast(self._catalog, standings, stretches, opened, self._pace(told), every, now)
+        spent = self._follows.spent(self._connection.pool_account_id, self._connection.livemode, now - budget.PERIOD)
+        known = Budget(
+            transactions=transactions, allocation=reads, share=share, used=spent, follow_every=every, forecast=forecast
+        )
+        self._follows.note(self._connection.id, transactions=transactions, forecast=forecast)
+        return _Plan(standings, stretches, opened, self._pace(told, known.pace), known)
+
+    def _due(self, known: _Plan, now: datetime) -> list[Unit]:
+        return agenda.due(self._catalog, known.standings, known.stretches, known.opened, known.pace, now)
+
+    def _opened(
+        self, stretches: Sequence[Stretch], standings: Mapping[str, Standing]
+    ) -> dict[str, list[tuple[Window, datetime | None]]]:
+        """Return the objects in open states, by the stretch they lie in."""
+        found: dict[str, list[tuple[Window, datetime | None]]] = {}
+        by_list: dict[str, list[Stretch]] = {}
+        for stretch in stretches:
+            by_list.setdefault(stretch.list, []).append(stretch)
+        follower = Follower(self._catalog, self._cutter)
+        skew = self._skew
+        for path, its in by_list.items():
+            table = standings[path].table if path in standings else ""
+            if table not in OPEN or not standings[path].rows:
+                continue
+            resource = self._catalog.resources[table]
+            moment = resource.created_field or "created"
+            for identifier, made in open_rows(self._warehouse, self._scope, table, moment, self._stripe.now()):
+                stretch_of = next((one for one in its if covers(one, made)), None)
+                window = follower.by_id(table, identifier, purpose="confirm")
+                if stretch_of is not None and window is not None:
+                    found.setdefault(stretch_of.id, []).append((window, None if made is None else made - skew))
+        return found
+
+    def _compare(self, units: Sequence[Unit], known: _Plan, following: Following) -> Done:
+        estimate = sum(unit.cost for unit in units)
+        run = self._begun("reconcile", estimate)
+        began = self._clock.now()
+        skew = self._skew
+        windows = [window for unit in units for window in unit.windows]
+        follower = Follower(
+            self._catalog,
+            self._cutter,
+            Follower.known(self._warehouse, self._scope, self._stripe.now() - budget.PERIOD - timedelta(days=1))
+            if any(window.list == EVENTS for window in windows)
+            else (),
+        )
+        told_until = {
+            standing.table: (
+                following.read_to
+                if self._is_told(standing.table) and following.read_to
+                else standing.complete_as_of + skew
+            )
+            for standing in known.standings.values()
+            if standing.complete_as_of is not None
+        }
+        checking = Checking(
+            run_id=run.id,
+            warehouse=self._warehouse,
+            catalog=self._catalog,
+            scope=self._scope,
+            stretches=[unit.stretch for unit in units if unit.stretch is not None and unit.kind == "check"],
+            windows=windows,
+            by_id=lambda table, identifier: follower.by_id(table, identifier),
+            told_until=told_until,
+            now=self._clock.now,
+        )
+        try:
+            asked: set[str] = set()
+            outcome = self._rest(run, windows, follower, asked, set(), began, checking)
+            if outcome.fatal or outcome.stopped:
+                self._book.release(run)
+                return Done("stopped", outcome.fatal, outcome.fatal is not None, outcome.requests)
+            finished = checking.finished()
+            self._stretches.mark({key: (at - skew, deep, rows) for key, (at, deep, rows) in finished.items()})
+            failed = {**outcome.parked, **outcome.closed}
+            self._stretches.mark_open(
+                [
+                    unit.stretch.id
+                    for unit in units
+                    if unit.kind == "open" and unit.stretch is not None and unit.stretch.list not in failed
+                ],
+                began,
+            )
+            requests = outcome.requests + self._explain(run, following)
+            lists = _Lists()
+            self._note_lists(lists, outcome, known.standings, began)
+            for unit in units:
+                path = unit.stretch.list if unit.stretch else ""
+                if unit.kind == "check" and path not in failed and unit.stretch and unit.stretch.end is None:
+                    lists.note(path, table_name=known.standings[path].table, complete_as_of=began, read_at=began)
+            self._book.stand(self._connection.id, lists.values)
+            state: RunState = "partial" if failed else "complete"
+            reason = next(iter(failed.values()), None)
+            self._book.close(run, state, {}, reason)
+            return Done(state, reason, False, requests)
+        except BaseException:
+            self._release(run)
+            raise
+
+    def _explain(self, run: Run, following: Following) -> int:
+        """Take out of a run's findings what merely changed at Stripe while it was under way: events tell; return requests."""
+        found = self._findings.of(self._connection.id, run_id=run.id)
+        if not any(not one.silent for one in found) or following.read_to is None:
+            return 0
+        asked = [("limit", 100), ("created[gte]", to_unix(following.read_to - EVENTS_OVERLAP))]
+        try:
+            page = self._stripe.page(EVENTS, asked)
+        except TakingsError as error:
+            self._log.info("sync.unexplained", code=error.code)
+            return 1
+        fresh = Follower(
+            self._catalog,
+            self._cutter,
+            Follower.known(self._warehouse, self._scope, following.read_to - EVENTS_OVERLAP),
+        )
+        fresh.pieces(page.items, Stamp(self._scope, self._stripe.now(), self._clock.now(), self._catalog.api_version))
+        if fresh.objects:
+            self._findings.dismiss(run.id, fresh.objects)
+        return 1
+
+    def _heal_gap(self) -> None:
+        """Note that a gap is healed once everything it may have touched was compared."""
+        following = self._follows.of(self._connection.id)
+        if following.gap_from is None or self._follows.anything_wanted(self._connection.id):
+            return
+        self._findings.heal(self._connection.id, ("gap",), self._clock.now(), "reconciled")
+        self._follows.note(self._connection.id, gap_from=None, gap_to=None)
+        self._log.info("sync.gap_healed", since=following.gap_from.isoformat())
+
+    # Both
+
+    def _begun(self, kind: Any, estimate: int | None = None) -> Run:
+        run = self._book.begin(self._connection.id, kind, estimate=estimate)
+        if run is None:
+            raise Unavailable(
+                "sync.busy",
+                f"“{self._connection.name}” is being synchronised by another process: wait for it.",
+                name=self._connection.name,
+            )
+        return run
+
+    def _release(self, run: Run) -> None:
+        try:
+            self._book.release(run)
+        except TakingsError as error:
+            self._log.warning("sync.left_undone", code=error.code)
+
+    def _run(
+        self,
+        run: Run,
+        windows: list[Window],
+        *,
+        follower: Follower,
+        asked: set[str],
+        checking: Checking | None = None,
+    ) -> Outcome:
+        return Runner(
+            run=run,
+            windows=windows,
+            lists={},
+            book=self._book,
+            stripe=self._stripe,
+            warehouse=self._warehouse,
+            catalog=self._catalog,
+            settings=self._settings,
+            clock=self._clock,
+            scope=self._scope,
+            floor=plan.STRIPE_BEGAN_UNIX,
+            stop=self._stop,
+            patient=self._patient,
+            follower=follower,
+            checking=checking,
+            asked=asked,
+        ).work()
+
+
+class _Made(msgspec.Struct):
+    created: int
+
+
+def _nothing() -> Outcome:
+    return Outcome({}, {})
+
+
+def _joined(one: Outcome, other: Outcome) -> Outcome:
+    """Return what two phases of one run came to."""
+    lists = dict(one.lists)
+    for path, progress in other.lists.items():
+        if path not in lists or progress.state != "complete":
+            lists[path] = progress
+    return Outcome(
+        lists,
+        {**one.parked, **other.parked},
+        other.fatal or one.fatal,
+        one.stopped or other.stopped,
+        one.tables | other.tables,
+        other.later,
+        {**one.closed, **other.closed},
+        one.requests + other.requests,
+    )
+
+
+def _first(outcome: Outcome) -> TakingsError | None:
+    return next(iter({**outcome.closed, **outcome.parked}.values()), None)
+
+
+def since_unix(moment: datetime | None) -> datetime | None:
+    """Return a moment cut to its second; None stays None."""
+    return None if moment is None else from_unix(to_unix(moment))
