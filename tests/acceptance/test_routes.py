@@ -27,6 +27,7 @@ class Way:
     method: str
     path: str
     who: Who | Action
+    signed: bool
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -42,7 +43,12 @@ def walked(web: Litestar) -> Iterator[Way]:
         for handler in getattr(route, "route_handlers", ()):
             if isinstance(handler, HTTPRouteHandler):
                 for method in handler.http_methods - {"OPTIONS"}:
-                    yield Way(str(method), re.sub(r"\{\w+:\w+\}", "none", route.path), handler.opt["who"])
+                    yield Way(
+                        str(method),
+                        re.sub(r"\{\w+:\w+\}", "none", route.path),
+                        handler.opt["who"],
+                        "signed" in handler.opt,
+                    )
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +109,22 @@ def test_each_role_reaches_what_it_may_and_nothing_else(
 def test_a_form_without_its_token_does_nothing(site: Site, ways: list[Way], ada: Person) -> None:
     with site.client(ada, accept="application/json") as client, site.client() as stranger:
         foreign = csrf_of(stranger.get("/sign-in").text)
-        for way in (way for way in ways if way.method not in SAFE):
+        for way in (way for way in ways if way.method not in SAFE and not way.signed):
             for sent in ({}, {"_csrf": ""}, {"_csrf": foreign}):
                 answer = client.request(way.method, way.path, data=sent)
                 assert (answer.status_code, answer.json()["code"]) == (403, "web.form_stale"), way
+
+
+def test_what_proves_itself_by_a_signature_needs_no_session_and_is_helped_by_none(
+    site: Site, ways: list[Way], people: dict[str, Person]
+) -> None:
+    signed = [way for way in ways if way.signed]
+    assert {str(way) for way in signed} == {"POST /webhooks/stripe/none"}
+    for person in (None, *people.values()):
+        with site.client(person) as client:
+            token = csrf_of(client.get("/profile" if person else "/sign-in").text)
+            for way in signed:
+                assert client.request(way.method, way.path, data={"_csrf": token}).status_code == 404
 
 
 @pytest.mark.parametrize(
