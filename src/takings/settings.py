@@ -126,7 +126,7 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     env = os.environ if environ is None else environ
     home = Path(overrides.get("home") or env.get("TAKINGS_HOME") or platformdirs.user_data_dir("takings")).expanduser()
     values: dict[str, Any] = {"home": home.absolute()}
-    from_file = _read_file(Path(env["TAKINGS_SETTINGS"]) if "TAKINGS_SETTINGS" in env else home / "settings.toml", env)
+    from_file = _read_file(settings_file(home, env), env)
     hints = get_type_hints(Settings)
     known = {f.name: f for f in fields(Settings) if f.name != "home"}
     for name in from_file:
@@ -152,6 +152,17 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     for name in ("stripe_api_base", "stripe_connect_base", "stripe_marketplace_base", "stripe_dashboard_base"):
         values[name] = _address(variable(name), values[name])
     return Settings(**values)
+
+
+def settings_file(home: Path, environ: Mapping[str, str] | None = None) -> Path:
+    """Return where the settings file is, or would be.
+
+    Args:
+        home: The data folder.
+        environ: The environment; default the process's own.
+    """
+    env = os.environ if environ is None else environ
+    return Path(env["TAKINGS_SETTINGS"]) if "TAKINGS_SETTINGS" in env else home / "settings.toml"
 
 
 def is_loopback(url: str) -> bool:

@@ -23,6 +23,7 @@ ORDER = (
     "simulator",
     "warehouse",
     "store",
+    "archive",
     "accounts",
     "connections",
     "sync",

@@ -10,17 +10,22 @@ import click
 
 from takings import __version__
 from takings.cli import (
+    alerts,
+    backup,
     connect,
     demo,
     disconnect,
     doctor,
     query,
+    rebuild,
+    restore,
     simulator,
     status,
     sync,
     tables,
     up,
     web,
+    webhook,
     worker,
 )
 from takings.errors import TakingsError
@@ -44,9 +49,14 @@ for _command in (
     connect.connect,
     sync.sync,
     status.status,
+    alerts.alerts,
     tables.tables,
     query.query,
+    webhook.webhook,
     disconnect.disconnect,
+    backup.backup,
+    restore.restore,
+    rebuild.rebuild,
     doctor.doctor,
     web.web,
     worker.worker,

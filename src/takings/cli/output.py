@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import IO, Any
@@ -58,6 +59,38 @@ def _length(seconds: int) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
+
+
+def bytes_said(size: int) -> str:
+    """Say a number of bytes in its largest decimal unit: ``1.2 GB``."""
+    value, unit = float(size), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+@contextmanager
+def progress(what: str, *, shown: bool, unit: str = "bytes") -> Iterator[Callable[[int], None]]:
+    """Lend a function that shows how far something is, on one line of stderr that goes away at the end.
+
+    Args:
+        what: What is being done.
+        shown: False shows nothing, for programs.
+        unit: ``bytes``, or what is counted.
+    """
+
+    def tell(done: int) -> None:
+        if shown:
+            said = bytes_said(done) if unit == "bytes" else f"{done:,} {unit}"
+            click.echo(f"\r\033[K{what}: {said}", nl=False, err=True)
+
+    try:
+        yield tell
+    finally:
+        if shown:
+            click.echo("\r\033[K", nl=False, err=True)
 
 
 def print_json(value: object, to: IO[str] | None = None) -> None:

@@ -286,6 +286,16 @@ def _address(address: str) -> URL:
     return url.set(drivername=driver)
 
 
+def sqlite_file(address: str) -> Path | None:
+    """Return the file of the product's database, None for a database on a server.
+
+    Raises:
+        Misconfigured: The address cannot be used.
+    """
+    url = _address(address)
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
 def _prepare_file(url: URL) -> None:
     """Make the folder (mode 700) and an empty file (mode 600); SQLite gives its companions the same mode."""
     path = Path(url.database or "")

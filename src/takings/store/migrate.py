@@ -56,7 +56,7 @@ def upgrade(connection: sa.Connection, file: Path | None = None) -> bool:
     current = MigrationContext.configure(connection).get_current_revision()
     if current == head:
         return False
-    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+    if current is not None and current not in known_revisions():
         raise Misconfigured(
             "store.newer",
             f"A newer version of Takings made this database (schema {current}): install that version or a later one.",
@@ -74,6 +74,11 @@ def upgrade(connection: sa.Connection, file: Path | None = None) -> bool:
     command.upgrade(config(connection), "head")
     log.info("store.migrated", before=current, after=head)
     return True
+
+
+def known_revisions() -> frozenset[str]:
+    """Return every revision of the schema that this program knows."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(config()).walk_revisions())
 
 
 def default_differs(

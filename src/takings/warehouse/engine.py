@@ -172,11 +172,7 @@ class Engine(ABC):
         Raises:
             Unavailable: Another one does, for longer than ``patience_s`` seconds.
         """
-        return held(
-            self.folder / "preserving.lock",
-            Unavailable("warehouse.preserving", "A backup of the warehouse is being made: wait until it is done."),
-            patience_s,
-        )
+        return preserving(self.folder, patience_s)
 
 
 @contextmanager
@@ -195,6 +191,15 @@ def held(file: Path, refusal: Unavailable, patience_s: float = _LOCK_PATIENCE_S)
         yield
     finally:
         lock.release()
+
+
+def preserving(folder: Path, patience_s: float = _LOCK_PATIENCE_S) -> AbstractContextManager[None]:
+    """See to it that no file of the warehouse in ``folder`` disappears; see :meth:`Engine.preserving`."""
+    return held(
+        folder / "preserving.lock",
+        Unavailable("warehouse.preserving", "A backup of the warehouse is being made: wait until it is done."),
+        patience_s,
+    )
 
 
 class Lake(Engine):
@@ -352,6 +357,9 @@ class Lake(Engine):
         self._root.close()
 
 
+_GATES: dict[Path, threading.RLock] = {}
+
+
 class File(Engine):
     """One DuckDB file. It admits a single process, so each session opens it, works, and lets go of it."""
 
@@ -360,7 +368,8 @@ class File(Engine):
     def __init__(self, folder: Path, memory_mb: int, threads: int = 2) -> None:
         super().__init__(folder, memory_mb, threads)
         self.path = folder / FILE
-        self._gate = threading.RLock()
+        # Within one process DuckDB lets everybody in: there the turn is ours to give, whichever engine asks.
+        self._gate = _GATES.setdefault(self.path.resolve(), threading.RLock())
 
     @contextmanager
     def session(self, *, write: bool) -> Iterator[Session]:
