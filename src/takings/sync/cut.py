@@ -87,6 +87,10 @@ class Cutter:
         """Return the fields of a table's objects that are asked for with ``expand[]`` when they are listed."""
         return tuple(nested.field for nested in self.nested.get(table, ()) if nested.expand)
 
+    def is_cut_short(self, table: str) -> bool:
+        """Tell whether an event's payload lacks a list of an object that nothing else gives: it comes only when asked for."""
+        return any(nested.expand and nested.table in self._only_here for nested in self.nested.get(table, ()))
+
     def page(self, endpoint: ListEndpoint, page: Page, stamp: Stamp, parent: str = "", *, look: bool = False) -> Pieces:
         """Cut a page of a list."""
         return self.objects(endpoint.table, page.items, stamp, parent, asked=True, look=look)

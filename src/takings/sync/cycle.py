@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from takings.catalog.model import Catalog
-from takings.clock import Clock, from_unix, to_unix
+from takings.clock import Clock, to_unix
 from takings.connections import Connection, Deliveries
 from takings.errors import Refused, TakingsError, Unavailable
 from takings.log import get
@@ -208,20 +208,18 @@ class Cycle:
                 first.append(plan.new_window("/v1/account"))
             outcome = self._run(run, first, follower=follower, asked=asked)
             later += outcome.later
-            trouble = _first(outcome)
             tables = set(outcome.tables) | follower.tables
             if not outcome.fatal and not outcome.stopped:
                 wanted = self._unasked(standings, tables, told, lists)
                 second = [*plan.coalesce(later, self._catalog, to_unix(since - EVENTS_OVERLAP)), *wanted]
                 more = self._rest(run, second, follower, asked, tables, began)
                 outcome = _joined(outcome, more)
-                trouble = trouble or _first(more)
             if outcome.fatal or outcome.stopped:
                 self._book.release(run)
                 return Done("stopped", outcome.fatal, outcome.fatal is not None, outcome.requests)
             self._deliveries.handled(delivered)
             state = self._close_follow(run, began, following, follower, standings, outcome, lists, since)
-            return Done(state, trouble, False, outcome.requests)
+            return Done(state, next(iter(_failed(outcome, standings).values()), None), False, outcome.requests)
         except BaseException:
             self._release(run)
             raise
@@ -238,9 +236,9 @@ class Cycle:
         since: datetime,
     ) -> RunState:
         """Note how far events were read and how each list stands, and close the run; forget it where nothing happened."""
-        failed = {**outcome.parked, **outcome.closed}
+        failed = _failed(outcome, standings)
         self._note_lists(lists, outcome, standings, began)
-        read = EVENTS not in failed and self._told(standings)
+        read = EVENTS not in outcome.closed and EVENTS not in outcome.parked and self._told(standings)
         if read:
             newest = max(filter(None, (follower.newest, following.read_to, since)))
             self._follows.note(self._connection.id, read_to=newest, caught_up_at=began)
@@ -609,7 +607,7 @@ class Cycle:
                 return Done("stopped", outcome.fatal, outcome.fatal is not None, outcome.requests)
             finished = checking.finished()
             self._stretches.mark({key: (at - skew, deep, rows) for key, (at, deep, rows) in finished.items()})
-            failed = {**outcome.parked, **outcome.closed}
+            failed = _failed(outcome, known.standings)
             self._stretches.mark_open(
                 [
                     unit.stretch.id
@@ -737,10 +735,11 @@ def _joined(one: Outcome, other: Outcome) -> Outcome:
     )
 
 
-def _first(outcome: Outcome) -> TakingsError | None:
-    return next(iter({**outcome.closed, **outcome.parked}.values()), None)
-
-
-def since_unix(moment: datetime | None) -> datetime | None:
-    """Return a moment cut to its second; None stays None."""
-    return None if moment is None else from_unix(to_unix(moment))
+def _failed(outcome: Outcome, standings: Mapping[str, Standing]) -> dict[str, TakingsError]:
+    """Return what makes a run no success: what failed, and lists that are refused now and were not before."""
+    lost = {
+        path: error
+        for path, error in outcome.closed.items()
+        if path not in standings or standings[path].complete_as_of is not None
+    }
+    return {**outcome.parked, **lost}

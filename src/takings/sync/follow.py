@@ -142,6 +142,8 @@ class Follower:
         cut = self._cutter.objects(resource.table, [item], state, parent)
         found.deliveries += cut.deliveries
         found.windows += cut.windows
+        if window is not None and self._cutter.is_cut_short(resource.table):
+            found.windows.append(window)
 
     def by_id(
         self, table: str, identifier: str, parent: str = "", *, purpose: Purpose = "refetch", start: int | None = None

@@ -372,7 +372,8 @@ class Runner:
         parent = unquote(window.parent.partition("/")[0])
         attempts = 1
         try:
-            answer = self._stripe.get(plan.object_path(window), endpoint=f"{endpoint.path}/{{id}}")
+            expand = [("expand[]", name) for name in self._cutter.expanded(endpoint.table)]
+            answer = self._stripe.get(plan.object_path(window), expand, endpoint=f"{endpoint.path}/{{id}}")
             attempts = answer.attempts
             raw = msgspec.json.format(answer.body, indent=-1)
             head = _single_head.decode(raw)
@@ -402,7 +403,12 @@ class Runner:
             return Step(window, done, Pieces([delivery]), attempts, 1, asked_at=asked_at)
         received = Received(head.id or plan.object_id(window), head.object or "", head.created, raw)
         pieces = self._cutter.objects(
-            resource.table, [received], stamp, parent or self._cutter.parent_of(resource.table, raw)
+            resource.table,
+            [received],
+            stamp,
+            parent or self._cutter.parent_of(resource.table, raw),
+            asked=True,
+            look=True,
         )
         return Step(window, done, pieces, attempts, 1, [head.created], asked_at=asked_at)
 

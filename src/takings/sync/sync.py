@@ -225,7 +225,11 @@ class Sync:
         lists = self.book.lists(connection.id)
         state: RunState = done.state
         if state != "stopped":
-            short = any(one.state == "partial" for one in lists.values())
+            standings = self.book.standings(connection.id).values()
+            short = any(
+                one.state == "partial" or (one.state in ("forbidden", "unavailable") and one.complete_as_of is not None)
+                for one in standings
+            )
             state = "partial" if short or done.state == "partial" else "complete"
             every = self._follow_every(connection)
             if short:
