@@ -13,7 +13,9 @@ import click
 from takings.cli.common import home_option, json_option
 
 if TYPE_CHECKING:
-    from takings.connections import Connection, Probe
+    from collections.abc import Sequence
+
+    from takings.connections import Connection, Discovery, Found, Probe
 
 #: Lists of absent products are named when they are no more than this.
 NAMED = 8
@@ -29,7 +31,18 @@ NAMED = 8
     metavar="FILE",
     help="A file that holds the key; TAKINGS_API_KEY works too.",
 )
-@click.option("--account", metavar="ID", help="With a platform's key: the connected account to read (acct_…).")
+@click.option(
+    "--account",
+    "accounts",
+    metavar="ID",
+    multiple=True,
+    help="With an organisation's or a platform's key: the account to read (acct_…); may be given again.",
+)
+@click.option(
+    "--connected-accounts",
+    is_flag=True,
+    help="With a platform's key: follow all accounts connected to it too, and those to come.",
+)
 @click.option("--name", metavar="NAME", help="What the connection is called; default the account's name.")
 @click.option(
     "--start",
@@ -48,7 +61,8 @@ NAMED = 8
 def connect(
     api_key: str | None,
     api_key_file: Path | None,
-    account: str | None,
+    accounts: tuple[str, ...],
+    connected_accounts: bool,
     name: str | None,
     start: datetime | None,
     reauthenticate: str | None,
@@ -62,36 +76,62 @@ def connect(
     opens is shown first; at a terminal you are asked before anything is stored.
     """
     from takings.cli.common import can_ask, find_connection, opened, settings_for
-    from takings.connections import read_account, read_key
-    from takings.connections.model import Credentials
+    from takings.connections import key_credentials, read_accounts, read_key
+    from takings.errors import Invalid
 
     start_at = None if start is None else start.replace(tzinfo=UTC)
     key = read_key(given_key(api_key, api_key_file))
-    credentials = Credentials(way="key", secret=key.text, account=read_account(account))
+    named = read_accounts(accounts)
     with opened(settings_for(home=home)) as app:
         if reauthenticate is not None:
             connection = find_connection(app, reauthenticate)
+            if len(named) > 1:
+                raise Invalid("connections.one_account", "New credentials are for one account: name only that one.")
+            held = app.connections.credentials(connection.id).account if connection.way == "key" else None
+            credentials = key_credentials(key, named[0] if named else held)
             connection = app.connections.reauthenticate(None, connection.id, credentials)
             tell(connection, None, as_json, "has its new key")
             return
+        credentials = key_credentials(key, named[0] if named else None)
         if not as_json:
             click.echo("Asking Stripe what this key opens …", err=True)
         probe = app.connections.probe(credentials)
+        if connected_accounts and ((named and not key.organization) or not probe.connected):
+            raise Invalid("connect.no_platform", "No account is connected to this one: leave out --connected-accounts.")
         if not as_json:
             show(probe, start_at)
+            if probe.connected:
+                show_platform(probe, connected_accounts)
         if can_ask() and not yes and not as_json:
             click.confirm("Connect this account?", default=True, abort=True, err=True)
-        pending = app.connections.pend(None, credentials, probe)
-        connection = app.connections.confirm(None, pending, name or "", start_at)
-    tell(connection, probe, as_json, "is connected")
+        pending = app.connections.pend(None, credentials, probe, others=named[1:])
+        others = app.connections.pending(None, pending).others
+        connection = app.connections.confirm(None, pending, name or "", start_at, follow_accounts=connected_accounts)
+        found = app.connections.discover(connection.id) if connected_accounts else None
+    tell(connection, probe, as_json, "is connected", others, found)
 
 
-def tell(connection: Connection, probe: Probe | None, as_json: bool, what: str) -> None:
-    """Print what became of it."""
+def show_platform(probe: Probe, follow: bool) -> None:
+    """Print, on stderr, that accounts are connected to this one."""
+    told = "followed too" if follow else "not followed: --connected-accounts brings them along"
+    _say(f"Platform  {probe.connected:,} connected accounts, {told}")
+
+
+def tell(
+    connection: Connection,
+    probe: Probe | None,
+    as_json: bool,
+    what: str,
+    others: Sequence[Found] = (),
+    found: Discovery | None = None,
+) -> None:
+    """Print what became of it, of the other accounts that were named, and of those connected to a platform."""
     from takings.cli.output import print_json
 
     if not as_json:
-        click.echo(f"“{connection.name}” {what}. `takings sync` loads it now; `takings up` keeps it in step.")
+        more = f" with {len(others):,} more" if others else ""
+        more += f" with {len(found.added):,} connected accounts" if found is not None else ""
+        click.echo(f"“{connection.name}” {what}{more}. `takings sync` loads it now; `takings up` keeps it in step.")
         return
     said: dict[str, Any] = {
         "id": connection.id,
@@ -103,6 +143,10 @@ def tell(connection: Connection, probe: Probe | None, as_json: bool, what: str) 
         "livemode": connection.livemode,
         "start": connection.start_at,
     }
+    if others:
+        said["others"] = [{"account": one.account_id, "account_name": one.name} for one in others]
+    if found is not None:
+        said["connected_accounts"] = list(found.added)
     if probe is not None:
         said |= {
             "first_data": probe.first_at,

@@ -11,26 +11,29 @@ from takings.cli.common import home_option, json_option
 
 if TYPE_CHECKING:
     from takings.app import App
-    from takings.connections import Progress, Standing
+    from takings.connections import Family, Progress, Standing
 
 NOTEWORTHY = ("running", "partial", "forbidden")
 
 
 @click.command(short_help="Show how the connections stand.")
+@click.option("--accounts", is_flag=True, help="Show each connected account of a platform too.")
 @json_option
 @home_option
-def status(as_json: bool, home: Path | None) -> None:
+def status(accounts: bool, as_json: bool, home: Path | None) -> None:
     """Show connections, how far their data reach, and what is going on."""
     from takings.cli.common import opened, settings_for
     from takings.cli.output import print_json
     from takings.cli.processes import running
-    from takings.connections import progress, standings, worker_is_there
+    from takings.connections import families, own_standings, progress, standings, worker_is_there
 
     settings = settings_for(home=home)
     up = running(settings.home)
     with opened(settings) as app:
         now = app.clock.now()
-        found = [(standing, progress(app.store, standing.connection.id, now)) for standing in standings(app.store)]
+        shown = standings(app.store) if accounts else own_standings(app.store)
+        found = [(standing, progress(app.store, standing.connection.id, now)) for standing in shown]
+        platforms = families(app.store)
         worker = worker_is_there(app.store, now)
         if as_json:
             print_json(
@@ -38,7 +41,9 @@ def status(as_json: bool, home: Path | None) -> None:
                     "home": str(settings.home),
                     "url": (up or {}).get("url"),
                     "worker": worker,
-                    "connections": [described(standing, at) for standing, at in found],
+                    "connections": [
+                        described(standing, at, platforms.get(standing.connection.id)) for standing, at in found
+                    ],
                 }
             )
             return
@@ -47,10 +52,10 @@ def status(as_json: bool, home: Path | None) -> None:
             f"Web          {(up or {}).get('url', 'starting') if up is not None else 'not running: `takings up`'}"
         )
         click.echo(f"Worker       {'running' if worker else 'none running'}")
-        _show(app, found)
+        _show(app, found, platforms)
 
 
-def _show(app: App, found: list[tuple[Standing, Progress]]) -> None:
+def _show(app: App, found: list[tuple[Standing, Progress]], platforms: dict[str, Family]) -> None:
     from takings.cli.output import ago, print_table
 
     if not found:
@@ -73,6 +78,11 @@ def _show(app: App, found: list[tuple[Standing, Progress]]) -> None:
             for standing, at in found
         ],
     )
+    for standing, _ in found:
+        family = platforms.get(standing.connection.id)
+        if family is not None:
+            counts = ", ".join(f"{number:,} {status}" for status, number in sorted(family.counts.items()))
+            click.echo(f"\n{standing.connection.name}: {family.total:,} connected accounts ({counts})")
     for standing, at in found:
         if standing.connection.reason:
             click.echo(f"\n{standing.connection.name}: {standing.connection.reason}")
@@ -87,8 +97,8 @@ def _show(app: App, found: list[tuple[Standing, Progress]]) -> None:
             )
 
 
-def described(standing: Standing, at: Progress) -> dict[str, Any]:
-    """Return everything that is known of a connection, for programs."""
+def described(standing: Standing, at: Progress, family: Family | None = None) -> dict[str, Any]:
+    """Return everything that is known of a connection and what is connected to it, for programs."""
     connection, run = standing.connection, at.run
     return {
         "id": connection.id,
@@ -97,6 +107,10 @@ def described(standing: Standing, at: Progress) -> dict[str, Any]:
         "account": connection.account_id,
         "account_name": connection.account_name,
         "livemode": connection.livemode,
+        "platform": connection.platform_id,
+        "connected_accounts": None
+        if family is None
+        else {"total": family.total, "by_status": family.counts, "rows": family.rows},
         "status": standing.status,
         "reason": connection.reason or (run.reason if run else None),
         "reason_code": connection.reason_code or (run.reason_code if run else None),

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
-from takings.errors import Refused
+from takings.errors import Refused, TakingsError
 from takings.store.schema import connections
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
-    """Why a connected account is not followed at present: a code and its English sentence."""
-
-    code: str
-    sentence: str
-
-    def error(self) -> Refused:
-        """Return it as an error."""
-        return Refused(self.code, self.sentence)
-
-
-PAUSED: Final = Why("connections.platform_paused", "The platform whose key reads this account is paused: resume it.")
-REFUSED: Final = Why(
+# Why a connected account is not followed at present: errors that are told and never raised.
+PAUSED: Final = Refused(
+    "connections.platform_paused", "The platform whose key reads this account is paused: resume it."
+)
+REFUSED: Final = Refused(
     "connections.platform_refused",
     "Stripe does not accept the key of the platform that reads this account any more: re-authenticate the platform.",
 )
-WITHDRAWN: Final = Why(
+WITHDRAWN: Final = Refused(
     "connections.withdrawn",
-    "This account has withdrawn the platform’s access, or was closed: what is loaded stays, and it is followed again "
-    "as soon as it is connected to the platform again.",
+    "This account has withdrawn the platform’s access, or was closed: what is loaded stays, and it is followed again as soon as it is connected to the platform again.",
 )
 
 
-def hold(db: sa.Connection, platform_id: str, state: str, why: Why) -> int:
+def hold(db: sa.Connection, platform_id: str, state: str, why: TakingsError) -> int:
     """Stop the accounts connected to a platform that are running; return how many there were."""
     done = db.execute(
         sa.update(connections)
@@ -48,7 +36,7 @@ def hold(db: sa.Connection, platform_id: str, state: str, why: Why) -> int:
     return int(done.rowcount)
 
 
-def let_go(db: sa.Connection, platform_id: str, whys: Iterable[Why], now: datetime) -> int:
+def let_go(db: sa.Connection, platform_id: str, whys: Iterable[TakingsError], now: datetime) -> int:
     """Let those go on that were stopped for one of these reasons; return how many there were."""
     done = db.execute(
         sa.update(connections)
@@ -80,16 +68,3 @@ def name_for(base: str, account_id: str, taken: set[str]) -> str:
 def names(db: sa.Connection) -> set[str]:
     """Return the names of all connections in lower case."""
     return {row.name.lower() for row in db.execute(sa.select(connections.c.name))}
-
-
-def states(db: sa.Connection) -> dict[str, Counter[str]]:
-    """Return by platform how many connected accounts are in each state."""
-    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    query: sa.Select[Any] = (
-        sa.select(connections.c.platform_id, connections.c.state, sa.func.count())
-        .where(connections.c.platform_id.is_not(None))
-        .group_by(connections.c.platform_id, connections.c.state)
-    )
-    for platform_id, state, number in db.execute(query):
-        found[platform_id][state] = number
-    return dict(found)

@@ -54,7 +54,7 @@ class Marking(Book):
         if connection.platform_id is None:
             return self._mark_refused(connection, refusal)
         if refusal.code == "stripe.account_access":
-            return self._mark(connection, "reauth", family.WITHDRAWN.error())
+            return self._mark(connection, "reauth", family.WITHDRAWN)
         try:
             self._mark_refused(self.get(connection.platform_id), refusal)
             return self.get(connection_id).state == "reauth"
@@ -126,6 +126,5 @@ def _in_their_words(connection: Connection, refusal: TakingsError) -> TakingsErr
         return refusal
     return Refused(
         "connections.deauthorized",
-        "This account’s owner has ended Takings’ access at Stripe, by uninstalling the app or disconnecting the platform: "
-        "what is loaded stays, and re-authenticating goes on from there.",
+        "This account’s owner has ended Takings’ access at Stripe, by uninstalling the app or disconnecting the platform: what is loaded stays, and re-authenticating goes on from there.",
     )

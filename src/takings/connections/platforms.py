@@ -267,7 +267,7 @@ def _listed(stripe: Stripe) -> dict[str, Found]:
             try:
                 told = account_of(item.raw)
             except msgspec.DecodeError as error:
-                raise Unexpected("stripe.malformed", "Stripe’s list of connected accounts cannot be read.") from error
+                raise _unreadable() from error
             found[item.id] = Found(
                 account_id=item.id,
                 path=item.id,
@@ -278,4 +278,10 @@ def _listed(stripe: Stripe) -> dict[str, Found]:
         if not page.has_more or not page.items:
             return found
         after = {"starting_after": page.items[-1].id}
-    raise Unexpected("stripe.endless", "Stripe’s list of connected accounts does not end.")
+    raise _unreadable()
+
+
+def _unreadable() -> Unexpected:
+    return Unexpected(
+        "connections.accounts_unreadable", "Stripe’s list of connected accounts cannot be read: please report it."
+    )

@@ -13,8 +13,9 @@ from takings import catalog as catalogue
 from takings.catalog.model import Catalog
 from takings.errors import NotFound
 from takings.reports.export import Column, Kind, Sheet
+from takings.reports.question import Scope
 from takings.store import Store
-from takings.store.schema import list_states, table_rows
+from takings.store.schema import connections, list_states, table_rows
 from takings.warehouse import TableInfo, Warehouse
 from takings.warehouse.tables import quote
 
@@ -24,6 +25,8 @@ State = Literal["running", "partial", "waiting", "complete", "forbidden", "unava
 _WORST_FIRST: Final[tuple[State, ...]] = ("running", "partial", "waiting", "complete", "forbidden", "unavailable")
 
 PREVIEW_ROWS: Final = 50
+
+_AMONG: Final = " AND _account IN (SELECT unnest($accounts)) AND _livemode = $livemode"
 
 #: What our own columns mean, in words of ``words/reports.toml`` (``reports.column.<name>``).
 OWN_COLUMNS: Final = ("_account", "_livemode", "_parent", "_hash", "_version_at", "_synced_at", "_deleted_at")
@@ -79,35 +82,45 @@ class Tables:
         self._catalog = catalog
         self._store = store
 
-    def all(self) -> tuple[TableSummary, ...]:
-        """Return every table, by name."""
+    def all(self, scope: Scope | None = None) -> tuple[TableSummary, ...]:
+        """Return every table, by name.
+
+        Args:
+            scope: The accounts that are counted; None: all.
+        """
+        of = list_states.c
+        counted_in = sa.select(table_rows.c.table_name, sa.func.sum(table_rows.c.rows))
+        stood = (of.table_name, of.state, of.reason, of.reason_code)
+        # As many connections share a few states: one line for each of them.
+        standing = sa.select(
+            *stood,
+            sa.case((sa.func.count() == sa.func.count(of.complete_as_of), sa.func.min(of.complete_as_of))).label(
+                "complete_as_of"
+            ),
+        )
+        if scope is not None:
+            chosen = sa.select(connections.c.id).where(
+                connections.c.account_id.in_(scope.accounts), connections.c.livemode == scope.livemode
+            )
+            counted_in = counted_in.where(table_rows.c.connection_id.in_(chosen))
+            standing = standing.where(of.connection_id.in_(chosen))
         with self._store.read() as db:
-            counted = db.execute(
-                sa.select(table_rows.c.table_name, sa.func.sum(table_rows.c.rows)).group_by(table_rows.c.table_name)
-            ).all()
-            states = db.execute(
-                sa.select(
-                    list_states.c.table_name,
-                    list_states.c.state,
-                    list_states.c.complete_as_of,
-                    list_states.c.reason,
-                    list_states.c.reason_code,
-                )
-            ).all()
+            counted = db.execute(counted_in.group_by(table_rows.c.table_name)).all()
+            states = db.execute(standing.group_by(*stood)).all()
         rows = {name: int(number) for name, number in counted}
         lists: dict[str, list[Any]] = {}
         for state in states:
             lists.setdefault(state.table_name, []).append(state)
         return tuple(self._summary(info, rows.get(info.name), lists.get(info.name, ())) for info in self._infos())
 
-    def summary(self, name: str) -> TableSummary:
-        """Return one table's line of the list.
+    def summary(self, name: str, scope: Scope | None = None) -> TableSummary:
+        """Return one table's line of the list, for some accounts or (None) for all.
 
         Raises:
             NotFound: There is no such table.
         """
         self.find(name)
-        return next(summary for summary in self.all() if summary.name == name)
+        return next(summary for summary in self.all(scope) if summary.name == name)
 
     def find(self, name: str) -> TableInfo:
         """Return a table by its name.
@@ -140,8 +153,8 @@ class Tables:
             for column in info.columns
         )
 
-    def preview(self, name: str) -> tuple[tuple[Any, ...], ...]:
-        """Return the newest rows that Stripe still has, at most :data:`PREVIEW_ROWS`.
+    def preview(self, name: str, scope: Scope | None = None) -> tuple[tuple[Any, ...], ...]:
+        """Return the newest rows that Stripe still has, at most :data:`PREVIEW_ROWS`, of some accounts or (None) of all.
 
         Raises:
             NotFound: There is no such table.
@@ -149,23 +162,29 @@ class Tables:
         info = self.find(name)
         newest = "created" if any(column.name == "created" for column in info.columns) else "_synced_at"
         sql = (
-            f"SELECT {_names(info)} FROM {_quoted(info)} WHERE _deleted_at IS NULL "
+            f"SELECT {_names(info)} FROM {_quoted(info)} WHERE _deleted_at IS NULL{_AMONG if scope else ''} "
             f"ORDER BY {quote(newest)} DESC NULLS LAST LIMIT {PREVIEW_ROWS}"
         )
-        return tuple(self._warehouse.query(sql).rows)
+        return tuple(self._warehouse.query(sql, _among(scope)).rows)
 
-    def sheet(self, name: str, zone: str) -> Sheet:
+    def sheet(self, name: str, zone: str, scope: Scope | None = None) -> Sheet:
         """Return a whole table for export: every row, also those that Stripe has deleted since (``_deleted_at`` is set).
+
+        Args:
+            name: Which.
+            zone: IANA name of the zone moments are written in.
+            scope: The accounts whose rows are wanted; None: all.
 
         Raises:
             NotFound: There is no such table.
         """
         info = self.find(name)
         columns = tuple(Column(column.name, _kind(column.type)) for column in info.columns)
-        return Sheet(name=name, columns=columns, rows=self._rows(info), zone=zone)
+        return Sheet(name=name, columns=columns, rows=self._rows(info, scope), zone=zone)
 
-    def _rows(self, info: TableInfo) -> Iterator[Sequence[Any]]:
-        with self._warehouse.stream(f"SELECT {_names(info)} FROM {_quoted(info)}") as (_, batches):
+    def _rows(self, info: TableInfo, scope: Scope | None) -> Iterator[Sequence[Any]]:
+        sql = f"SELECT {_names(info)} FROM {_quoted(info)} WHERE true{_AMONG if scope else ''}"
+        with self._warehouse.stream(sql, _among(scope)) as (_, batches):
             for batch in batches:
                 yield from batch
 
@@ -188,6 +207,10 @@ class Tables:
             reason=telling.reason if telling and state != "complete" else None,
             reason_code=telling.reason_code if telling and state != "complete" else None,
         )
+
+
+def _among(scope: Scope | None) -> dict[str, Any] | None:
+    return None if scope is None else {"accounts": list(scope.accounts), "livemode": scope.livemode}
 
 
 def _quoted(info: TableInfo) -> str:

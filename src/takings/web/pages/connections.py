@@ -8,10 +8,20 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from takings.connections import Connection, Removal, progress, standings, worker_is_there
+from takings.connections import (
+    Connection,
+    Progress,
+    Removal,
+    families,
+    may_follow,
+    own_standings,
+    progress,
+    standings,
+    worker_is_there,
+)
 from takings.errors import Invalid, TakingsError
 from takings.web.context import App, Flash, FromApp, FromForm, FromReader, Reader, go, show
-from takings.web.pages import connections_live, connections_new
+from takings.web.pages import connections_accounts, connections_live, connections_new
 from takings.web.pages.connections_live import LivePart
 from takings.web.pages.connections_parts import ADMIN, HOME, SourceRow, connections_of, size, source_row
 
@@ -36,6 +46,8 @@ class ConnectionPage:
         row: As in the list.
         live: Its progress, which the stream renews.
         can: What may be done with it now.
+        platform: The platform whose key reads it; None: it has its own key.
+        connected: How many accounts could be followed with its key and are not; 0: none.
     """
 
     connection: Connection
@@ -43,6 +55,8 @@ class ConnectionPage:
     worker: bool
     live: LivePart
     can: frozenset[str]
+    platform: Connection | None
+    connected: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +77,9 @@ class DisconnectPage:
 @get(HOME, opt=ADMIN, sync_to_thread=True)
 def overview(app: FromApp, reader: FromReader) -> Response[Any]:
     """Draw the *Data Sources* table."""
+    found = families(app.store)
     page = ConnectionsPage(
-        sources=tuple(source_row(one, reader) for one in standings(app.store)),
+        sources=tuple(source_row(one, reader, found.get(one.connection.id)) for one in own_standings(app.store)),
         worker=worker_is_there(app.store, reader.now),
     )
     return show(reader, "connections", page)
@@ -76,12 +91,15 @@ def detail(app: FromApp, reader: FromReader, connection_id: FromPath[str]) -> Re
     service = connections_of(app)
     connection = service.get(connection_id)
     standing = standings(app.store, connection_id)[0]
+    at = progress(app.store, connection_id, reader.now)
     page = ConnectionPage(
         connection=connection,
-        row=source_row(standing, reader),
+        row=source_row(standing, reader, families(app.store, connection_id).get(connection_id)),
         worker=worker_is_there(app.store, reader.now),
-        live=connections_live.live_part(progress(app.store, connection_id, reader.now), connection, reader),
+        live=connections_live.live_part(at, connection, reader),
         can=possible(connection),
+        platform=None if connection.platform_id is None else service.get(connection.platform_id),
+        connected=_could_follow(connection, at),
     )
     return show(reader, "connections_detail", page)
 
@@ -96,7 +114,10 @@ def pause(app: FromApp, reader: FromReader, connection_id: FromPath[str]) -> Res
 @post(f"{HOME}/{{connection_id:str}}/resume", opt=ADMIN, sync_to_thread=True)
 def resume(app: FromApp, reader: FromReader, connection_id: FromPath[str]) -> Response[Any]:
     """Go on."""
-    connection = connections_of(app).resume(reader.signed_in, connection_id)
+    try:
+        connection = connections_of(app).resume(reader.signed_in, connection_id)
+    except Invalid as error:
+        return _refused(connection_id, error)
     return _back(connection, "connections.resumed_done")
 
 
@@ -113,9 +134,7 @@ def rename(app: FromApp, reader: FromReader, form: FromForm, connection_id: From
     try:
         connection = connections_of(app).rename(reader.signed_in, connection_id, form.get("name", ""))
     except Invalid as error:
-        code = f"error.{error.code}"
-        fields = {name: value for name, value in error.fields.items() if value is not None}
-        return go(f"{HOME}/{connection_id}", Flash("error", code, fields))
+        return _refused(connection_id, error)
     return _back(connection, "connections.renamed_done")
 
 
@@ -152,7 +171,21 @@ def possible(connection: Connection) -> frozenset[str]:
         "disconnecting": frozenset(),
     }
     can = found[connection.state]
+    if connection.platform_id is not None:
+        return can - {"reauthenticate"}
     return can - {"reauthenticate"} if connection.source == "sample" else can
+
+
+def _could_follow(connection: Connection, at: Progress) -> int:
+    """Return how many accounts are connected to a platform whose accounts are not followed."""
+    if connection.follows_accounts or not may_follow(connection):
+        return 0
+    return next((one.rows for one in at.lists if one.path == connections_accounts.LIST), 0)
+
+
+def _refused(connection_id: str, error: Invalid) -> Response[Any]:
+    fields = {name: value for name, value in error.fields.items() if value is not None}
+    return go(f"{HOME}/{connection_id}", Flash("error", f"error.{error.code}", fields))
 
 
 def _back(connection: Connection, key: str) -> Response[Any]:
@@ -174,6 +207,7 @@ routes = [
     overview,
     *connections_new.routes,
     *connections_live.routes,
+    *connections_accounts.routes,
     detail,
     pause,
     resume,

@@ -14,11 +14,14 @@ from takings.connections import (
     Connection,
     Connections,
     Credentials,
+    Found,
     ListAccess,
+    Pending,
     Probe,
     Source,
     Way,
-    read_account,
+    key_credentials,
+    read_accounts,
     read_key,
 )
 from takings.errors import Invalid, NotFound, TakingsError
@@ -68,7 +71,7 @@ class AuthorizationPage:
         wanted: Read permissions to give it.
         problem: Why the last attempt failed; None: there was none.
         connection: The connection to re-authenticate; None: a new one.
-        account: Connected account that was entered.
+        account: Accounts that were entered.
     """
 
     action: str
@@ -114,6 +117,9 @@ class PendingPage:
         lists: Every list.
         counts: Access to number of lists.
         headroom: Share of Stripe's rate that is left to others, in words.
+        others: Further accounts that the same key opens and that are connected too.
+        connected: How many accounts are connected to this one and can be followed too; 0: it is no platform.
+        follow: They shall be.
     """
 
     id: str
@@ -133,6 +139,9 @@ class PendingPage:
     latest_day: str = ""
     choices: tuple[HistoryChoice, ...] = ()
     headroom: str = ""
+    others: tuple[Found, ...] = ()
+    connected: int = 0
+    follow: bool = True
 
 
 @get(f"{HOME}/new", opt=ADMIN, sync_to_thread=True)
@@ -167,7 +176,8 @@ def authorize(app: FromApp, reader: FromReader, form: FromForm, request: Request
         if way != "key":
             address = service.authorization.begin(reader.signed_in, way, _callback(app, request))
             return go(address)
-        return _pend(service, reader, _typed(form), "stripe")
+        credentials, others = _typed(form)
+        return _pend(service, reader, credentials, "stripe", others)
     except TakingsError as error:
         page = _authorization_page(app, form=form, failed=problem(error, reader.words))
         return show(reader, "connections_authorization", page, status=error.http_status)
@@ -192,7 +202,11 @@ def reauthorize(
         if way != "key":
             address = service.authorization.begin(reader.signed_in, way, _callback(app, request), connection_id)
             return go(address)
-        service.reauthenticate(reader.signed_in, connection_id, _typed(form))
+        held = service.credentials(connection_id) if connection.way == "key" else None
+        credentials, others = _typed(form, held.account if held is not None else None)
+        if others:
+            raise Invalid("connections.one_account", "New credentials are for one account: name only that one.")
+        service.reauthenticate(reader.signed_in, connection_id, credentials)
     except NotFound:
         raise
     except TakingsError as error:
@@ -227,7 +241,7 @@ def pending(app: FromApp, reader: FromReader, pending_id: FromPath[str]) -> Resp
     found = connections_of(app).pending(reader.signed_in, pending_id)
     if found.probe is None:
         return show(reader, "connections_pending", PendingPage(id=pending_id, probe=None))
-    return show(reader, "connections_pending", _pending_page(app, reader, pending_id, found.probe, found.source))
+    return show(reader, "connections_pending", _pending_page(app, reader, found, found.probe))
 
 
 @get(f"{HOME}/pending/{{pending_id:str}}/probe", opt=ADMIN, sync_to_thread=True)
@@ -246,7 +260,7 @@ def look(app: FromApp, reader: FromReader, request: Request[Any, Any, Any], pend
         gone = error.http_status < 500
         page = PendingPage(id=pending_id, probe=None, problem=problem(error, reader.words), over=gone, again=again)
         return show(reader, template, page)
-    return show(reader, template, _pending_page(app, reader, pending_id, probe, found.source))
+    return show(reader, template, _pending_page(app, reader, replace(found, probe=probe), probe))
 
 
 @post(f"{HOME}/pending/{{pending_id:str}}", opt=ADMIN, sync_to_thread=True)
@@ -258,14 +272,16 @@ def confirm(app: FromApp, reader: FromReader, form: FromForm, pending_id: FromPa
         return go(f"{HOME}/pending/{pending_id}")
     try:
         start_at = _start(form, found.probe, reader)
-        service.confirm(reader.signed_in, pending_id, form.get("name", ""), start_at)
+        follow = form.get("accounts") == "follow"
+        service.confirm(reader.signed_in, pending_id, form.get("name", ""), start_at, follow_accounts=follow)
     except Invalid as error:
         page = replace(
-            _pending_page(app, reader, pending_id, found.probe, found.source),
+            _pending_page(app, reader, found, found.probe),
             problem=problem(error, reader.words),
             name=form.get("name", ""),
             history=form.get("history", "all"),
             day=form.get("day", ""),
+            follow=form.get("accounts") == "follow",
         )
         return show(reader, "connections_pending", page, status=error.http_status)
     return go(HOME, Flash("success", "connections.successful"))
@@ -299,15 +315,19 @@ def _reauthenticate_pending(service: Connections, reader: Reader, pending_id: st
     return answer
 
 
-def _pend(service: Connections, reader: Reader, credentials: Credentials, source: Source) -> Response[Any]:
+def _pend(
+    service: Connections, reader: Reader, credentials: Credentials, source: Source, others: tuple[str, ...] = ()
+) -> Response[Any]:
     """Look at credentials and keep them for the person's yes."""
     probe = service.probe(credentials)
-    return go(f"{HOME}/pending/{service.pend(reader.signed_in, credentials, probe, source=source)}")
+    return go(f"{HOME}/pending/{service.pend(reader.signed_in, credentials, probe, source=source, others=others)}")
 
 
-def _typed(form: Form) -> Credentials:
+def _typed(form: Form, known: str | None = None) -> tuple[Credentials, tuple[str, ...]]:
+    """Return what was typed: the key for the first account (its own, or a known one, where none is named), and the others."""
     key = read_key(form.get("key", ""))
-    return Credentials(way="key", secret=key.text, account=read_account(form.get("account")))
+    first, *others = read_accounts(form.get("account")) or (known,)
+    return key_credentials(key, first), tuple(one for one in others if one is not None)
 
 
 def _way(form: Form) -> Way:
@@ -342,7 +362,7 @@ def _authorization_page(
     )
 
 
-def _pending_page(app: App, reader: Reader, pending_id: str, probe: Probe, source: Source) -> PendingPage:
+def _pending_page(app: App, reader: Reader, found: Pending, probe: Probe) -> PendingPage:
     words = reader.words
     counts = dict.fromkeys(("allowed", "forbidden", "unavailable", "unknown"), 0)
     for one in probe.lists:
@@ -355,9 +375,9 @@ def _pending_page(app: App, reader: Reader, pending_id: str, probe: Probe, sourc
     ]
     choices.append(HistoryChoice(value="date", label=words("connections.history_date"), estimate=None))
     return PendingPage(
-        id=pending_id,
+        id=found.id,
         probe=probe,
-        name=connections_of(app).suggested_name(probe, source),
+        name=connections_of(app).suggested_name(probe, found.source),
         country=country(probe.country, words),
         currency=currency(probe.currency, words),
         first_day=None if probe.first_at is None else words.day(probe.first_at.astimezone(words.zone).date()),
@@ -367,6 +387,8 @@ def _pending_page(app: App, reader: Reader, pending_id: str, probe: Probe, sourc
         latest_day=reader.now.astimezone(words.zone).date().isoformat(),
         choices=tuple(choices),
         headroom=words.percent(app.settings.headroom, 0),
+        others=found.others,
+        connected=probe.connected if found.platform else 0,
     )
 
 

@@ -12,7 +12,7 @@ from babel import Locale
 
 from takings.accounts import Action
 from takings.catalog import Catalog
-from takings.connections import Connection, Connections, Estimate, Standing, Status
+from takings.connections import Connection, Connections, Estimate, Family, Standing, Status
 from takings.errors import TakingsError
 from takings.settings import Settings
 from takings.web.context import App, Reader
@@ -27,6 +27,7 @@ TONES: Final[dict[Status, str]] = {
     "waiting": "quiet",
     "incomplete": "warn",
     "reauth": "bad",
+    "withdrawn": "bad",
     "failed": "bad",
     "paused": "quiet",
     "disconnecting": "quiet",
@@ -61,6 +62,33 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatusCount:
+    """How many connected accounts have a status; ``text`` says so in words."""
+
+    status: str
+    text: str
+    tone: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyPart:
+    """The accounts connected to a platform, as a whole.
+
+    Attributes:
+        href: Their page.
+        counts: By status, what needs somebody first.
+        rows: Rows in all their tables.
+    """
+
+    href: str
+    total: int
+    text: str
+    counts: tuple[StatusCount, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRow:
     """A line of the *Data Sources* table.
 
@@ -71,6 +99,7 @@ class SourceRow:
         rows: Rows in all its tables.
         history: How far back it is wanted.
         fresh_as_of: Everything Stripe held at this moment is here.
+        family: The accounts connected to it; None: it is no platform.
     """
 
     id: str
@@ -90,6 +119,7 @@ class SourceRow:
     fresh_as_of: datetime | None
     next_sync: str
     history: str
+    family: FamilyPart | None = None
 
 
 def connections_of(app: App) -> Connections:
@@ -195,15 +225,15 @@ def size(size_bytes: int, words: Words) -> str:
     return f"{words.number(round(value, 1 if value < 10 and place else 0))}\u00a0{units[place]}"
 
 
-def source_row(one: Standing, reader: Reader) -> SourceRow:
-    """Say in the reader's words how a connection stands."""
+def source_row(one: Standing, reader: Reader, family: Family | None = None) -> SourceRow:
+    """Say in the reader's words how a connection stands, with what is connected to it."""
     words, now, connection = reader.words, reader.now, one.connection
     reason = None
-    if one.status in ("reauth", "failed") and connection.reason:
+    if connection.state in ("reauth", "failed", "paused") and connection.reason:
         reason = words.reason(connection.reason_code, connection.reason)
     elif one.status == "incomplete" and one.trouble:
         reason = words("connections.trouble", n=one.trouble)
-    reauth = one.status == "reauth"
+    reauth = one.status == "reauth" and connection.platform_id is None
     return SourceRow(
         id=connection.id,
         name=connection.name,
@@ -226,6 +256,30 @@ def source_row(one: Standing, reader: Reader) -> SourceRow:
         fresh_as_of=one.fresh_as_of,
         next_sync=_next(one, words, now),
         history=_history(connection, words),
+        family=None
+        if family is None and not connection.follows_accounts
+        else family_part(connection.id, family or Family(total=0, counts={}, rows=0, loading=0), words),
+    )
+
+
+def family_part(connection_id: str, family: Family, words: Words) -> FamilyPart:
+    """Say in the reader's words how the accounts connected to a platform stand."""
+    order = {tone: place for place, tone in enumerate(("bad", "warn", "busy", "quiet", "good"))}
+    counts = sorted(family.counts.items(), key=lambda pair: (order[TONES[pair[0]]], pair[0]))
+    return FamilyPart(
+        href=f"{HOME}/{connection_id}/accounts",
+        total=family.total,
+        text=words("platforms.accounts", n=family.total),
+        counts=tuple(
+            StatusCount(
+                status=status,
+                text=words("platforms.count", n=number, status=words(f"connections.status_{status}")),
+                tone=TONES[status],
+                count=number,
+            )
+            for status, number in counts
+        ),
+        rows=family.rows,
     )
 
 
@@ -237,7 +291,7 @@ def _status_text(one: Standing, words: Words) -> str:
 
 def _next(one: Standing, words: Words, now: datetime) -> str:
     connection = one.connection
-    if one.status in ("paused", "reauth", "disconnecting"):
+    if one.status in ("paused", "reauth", "withdrawn", "disconnecting"):
         return words("connections.none")
     wanted = connection.sync_wanted_at is not None
     if one.status == "syncing" or wanted or connection.next_sync_at is None or connection.next_sync_at <= now:

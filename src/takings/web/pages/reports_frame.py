@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
+from urllib.parse import urlencode
 
 from babel.dates import format_date, format_interval
 
@@ -35,6 +37,10 @@ from takings.words import Words
 
 _NO_THIN_SPACE = {0x202F: 0x00A0, 0x2009: 0x0020}
 
+CHOOSE: Final = "/accounts"
+#: A menu of accounts has at most so many entries; of more, one is chosen on a page of its own.
+FEW: Final = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -58,8 +64,9 @@ class Controls:
         last: Last day of the period, for the form.
         today: The latest day that can be chosen sensibly.
         compare_label: What is compared with.
-        sources: Accounts; empty where there is one only.
+        sources: Accounts; empty where there is one only. Of very many only some.
         source_label: The chosen account.
+        more_sources: Page on which one of all accounts can be chosen; None: ``sources`` are all.
     """
 
     range_label: str
@@ -75,6 +82,7 @@ class Controls:
     currencies: tuple[Choice, ...]
     sources: tuple[Choice, ...]
     source_label: str
+    more_sources: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,11 +255,28 @@ def controls(frame: Frame, path: str, today: date) -> Controls:
             choice(use.currency, use.currency.upper(), use.currency == frame.currency, currency=use.currency)
             for use in frame.uses
         ),
-        sources=tuple(choice(s.key, scope_name(s, words), s == frame.scope, source=s.key) for s in frame.scopes)
-        if len(frame.scopes) > 1
-        else (),
+        sources=tuple(
+            choice(s.key, scope_name(s, words), s == frame.scope, source=s.key)
+            for s in (few(frame.scopes, frame.scope) if len(frame.scopes) > 1 else ())
+        ),
         source_label=scope_name(frame.scope, words),
+        more_sources=choosing(path + state.query()) if len(frame.scopes) > FEW else None,
     )
+
+
+def few(scopes: Sequence[Scope], chosen: Scope | None) -> tuple[Scope, ...]:
+    """Return the accounts that a menu shows: all of them, or of very many the kinds, the chosen one and the first."""
+    if len(scopes) <= FEW:
+        return tuple(scopes)
+    kinds = [scope for scope in scopes if scope.name is None]
+    kept = {scope.key for scope in (*kinds, *([chosen] if chosen else []))}
+    kept |= {scope.key for scope in [scope for scope in scopes if scope.key not in kept][: FEW - len(kept)]}
+    return tuple(scope for scope in scopes if scope.key in kept)
+
+
+def choosing(back: str) -> str:
+    """Return the address of the page on which one of very many accounts is chosen for another page."""
+    return f"{CHOOSE}?{urlencode({'back': back})}"
 
 
 def explain(frame: Frame, topic: Topic, snapshot: int, known_at: datetime) -> Explanation:

@@ -7,15 +7,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from litestar import Response, get
+from litestar import Request, Response, get
 from litestar.params import FromPath
 
 from takings.accounts import Action
 from takings.connections import Reach
-from takings.reports import Tables, TableSummary
+from takings.errors import NotFound
+from takings.reports import Scope, Tables, TableSummary, scopes
 from takings.web.context import App, FromApp, FromReader, Reader, show
+from takings.web.pages.choose import with_source
 from takings.web.pages.connections_reach import reach
 from takings.web.pages.home import Badge, Exports
+from takings.web.pages.reports_frame import FEW, Choice, choosing, few, scope_name
 from takings.web.pages.rows import send
 from takings.words import Words
 
@@ -57,6 +60,19 @@ class TableRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picker:
+    """The choice of the account whose rows are shown; all at first.
+
+    Attributes:
+        more: Page on which one of all accounts can be chosen; None: ``choices`` are all.
+    """
+
+    label: str
+    choices: tuple[Choice, ...]
+    more: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TablesPage:
     """Every table: those with rows (or about to have some), those that may not be read, and the others."""
 
@@ -67,6 +83,7 @@ class TablesPage:
     empty: tuple[TableRow, ...]
     empty_title: str
     reaches: tuple[Reach, ...]
+    picker: Picker | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +119,15 @@ class TablePage:
     preview_lead: str
     hidden: str
     exports: Exports
+    back: str
+    picker: Picker | None
 
 
 @get("/tables", opt=_SEE, sync_to_thread=True)
-def tables(app: FromApp, reader: FromReader) -> Response[Any]:
-    """Show every table."""
-    found = [_row(reader.words, reader.now, table) for table in _tables(app).all()]
+def tables(app: FromApp, reader: FromReader, request: Request[Any, Any, Any]) -> Response[Any]:
+    """Show every table, of all accounts or of some."""
+    every, scope = _scope(app, request)
+    found = [_row(reader.words, reader.now, table, scope) for table in _tables(app).all(scope)]
     filled = tuple(row for row in found if row.rows or row.state in ("running", "partial"))
     forbidden = tuple(row for row in found if not row.rows and row.state == "forbidden")
     others = tuple(row for row in found if row not in filled and row not in forbidden)
@@ -119,35 +139,47 @@ def tables(app: FromApp, reader: FromReader) -> Response[Any]:
         empty=others,
         empty_title=reader.words("reports.tables_empty", n=len(others)),
         reaches=reach(app, reader.person),
+        picker=_picker(reader, every, scope),
     )
     return show(reader, "tables", page)
 
 
 @get("/tables/{name:str}", opt=_SEE, sync_to_thread=True)
-def table(app: FromApp, reader: FromReader, name: FromPath[str]) -> Response[Any]:
-    """Show one table."""
-    return show(reader, "table", table_page(app, reader, name))
+def table(app: FromApp, reader: FromReader, request: Request[Any, Any, Any], name: FromPath[str]) -> Response[Any]:
+    """Show one table, of all accounts or of some."""
+    return show(reader, "table", table_page(app, reader, name, *_scope(app, request)))
 
 
 @get("/tables/{name:str}/export/{kind:str}", opt=_SEE, sync_to_thread=True)
-def export_table(app: FromApp, reader: FromReader, name: FromPath[str], kind: FromPath[str]) -> Response[Any]:
-    """Send a whole table as a file. Moments are in the company's zone."""
-    return send(_tables(app).sheet(name, reader.zone), kind)
+def export_table(
+    app: FromApp, reader: FromReader, request: Request[Any, Any, Any], name: FromPath[str], kind: FromPath[str]
+) -> Response[Any]:
+    """Send a whole table as a file, of all accounts or of some. Moments are in the company's zone."""
+    return send(_tables(app).sheet(name, reader.zone, _scope(app, request)[1]), kind)
 
 
-def table_page(app: App, reader: Reader, name: str) -> TablePage:
+def table_page(
+    app: App, reader: Reader, name: str, every: tuple[Scope, ...] = (), scope: Scope | None = None
+) -> TablePage:
     """Put the page of a table together.
+
+    Args:
+        app: The assembled program.
+        reader: For whom.
+        name: Which table.
+        every: The accounts that can be chosen.
+        scope: Those that are; None: all.
 
     Raises:
         NotFound: There is no such table.
     """
     words, shelf = reader.words, _tables(app)
-    summary = shelf.summary(name)
-    preview = shelf.preview(name)
+    summary = shelf.summary(name, scope)
+    preview = shelf.preview(name, scope)
     columns = shelf.columns(name)
     filled = [at for at in range(len(columns)) if any(row[at] is not None for row in preview)]
     return TablePage(
-        table=_row(words, reader.now, summary),
+        table=_row(words, reader.now, summary, scope),
         lead=words("reports.table_lead", object=summary.object),
         columns=tuple(
             ColumnRow(
@@ -163,7 +195,51 @@ def table_page(app: App, reader: Reader, name: str) -> TablePage:
         preview=tuple(tuple(_text(row[at]) for at in filled) for row in preview),
         preview_lead=words("reports.table_preview_lead", n=len(preview)),
         hidden=words("reports.table_hidden", n=len(columns) - len(filled)) if len(filled) < len(columns) else "",
-        exports=Exports(name, f"/tables/{name}/export/csv", f"/tables/{name}/export/excel"),
+        exports=Exports(
+            name,
+            with_source(f"/tables/{name}/export/csv", _key(scope)),
+            with_source(f"/tables/{name}/export/excel", _key(scope)),
+        ),
+        back=with_source("/tables", _key(scope)),
+        picker=_picker(reader, every, scope),
+    )
+
+
+def _scope(app: App, request: Request[Any, Any, Any]) -> tuple[tuple[Scope, ...], Scope | None]:
+    """Return the accounts that can be chosen, and those that the address asks for; None: all.
+
+    Raises:
+        NotFound: It asks for accounts that are not there: rows of others are never shown in their place.
+    """
+    found = scopes(app.connections.all(), app.reports.accounts())
+    wanted = request.query_params.get("source")
+    if not wanted:
+        return found, None
+    scope = next((one for one in found if one.key == wanted), None)
+    if scope is None:
+        raise NotFound("reports.no_source", "This account is not here (any more): choose another one.")
+    return found, scope
+
+
+def _key(scope: Scope | None) -> str | None:
+    return None if scope is None else scope.key
+
+
+def _picker(reader: Reader, every: tuple[Scope, ...], scope: Scope | None) -> Picker | None:
+    words = reader.words
+    if len(every) < 2:
+        return None
+    all_of_them = Choice("", words("platforms.every_account"), with_source(reader.here, None), scope is None)
+    return Picker(
+        label=words("platforms.every_account") if scope is None else scope_name(scope, words),
+        choices=(
+            all_of_them,
+            *(
+                Choice(one.key, scope_name(one, words), with_source(reader.here, one.key), one == scope)
+                for one in few(every, scope)
+            ),
+        ),
+        more=choosing(reader.here) if len(every) > FEW else None,
     )
 
 
@@ -171,12 +247,12 @@ def _tables(app: App) -> Tables:
     return Tables(app.warehouse, app.catalog, app.store)
 
 
-def _row(words: Words, now: datetime, table: TableSummary) -> TableRow:
+def _row(words: Words, now: datetime, table: TableSummary, scope: Scope | None) -> TableRow:
     complete = table.complete_as_of
     return TableRow(
         name=table.name,
         object=table.object,
-        href=f"/tables/{table.name}",
+        href=with_source(f"/tables/{table.name}", _key(scope)),
         rows=table.rows,
         rows_text="–" if table.rows is None else words.number(table.rows),
         columns=table.columns,
