@@ -281,6 +281,22 @@ def test_purging_deletes_every_row_and_version(synced: Run) -> None:
     assert synced("status", "--json").json["connections"] == []
 
 
+def test_a_webhooks_address_and_secrets(connected: Run) -> None:
+    first, second = "whsec_0123456789abcdefghij", "whsec_jihgfedcba9876543210"
+    said = connected("webhook", "Shop").out
+    assert "/webhooks/stripe/" in said and "none: nothing is accepted" in said
+    connected("webhook", "Shop", "--add-secret", "-", stdin=f"{first}\n")
+    done = connected("webhook", "Shop", "--add-secret", second, "--json")
+    assert [one["ending"] for one in done.json["secrets"]] == ["3210", "ghij"]
+    assert (done.json["waiting"], done.json["last_received_at"]) == (0, None)
+    assert first not in done.out + done.err and second not in done.out + done.err
+    assert connected("webhook", "Shop", "--remove", "none").code == 3
+    assert [one["ending"] for one in connected("webhook", "Shop", "--remove", "ghij", "--json").json["secrets"]] == [
+        "3210"
+    ]
+    assert connected("webhook", "Shop", "--add-secret", "rk_live_nothing").code == 2
+
+
 def test_a_connection_that_is_not_there(run: Run) -> None:
     for command in (["sync", "Nope"], ["disconnect", "Nope", "--yes"]):
         done = run(*command)
