@@ -1,7 +1,7 @@
 """Alerts: what is wrong now, told once when it begins and once when it is over, by mail, by webhook and on a page."""
 
 from takings.alerts.channels import Channels
-from takings.alerts.figures import Figures
+from takings.alerts.figures import FIGURES_TYPE, Figures
 from takings.alerts.model import (
     KINDS,
     SERIOUS,
@@ -21,6 +21,7 @@ from takings.alerts.telling import advice, headline
 from takings.alerts.watch import Watch
 
 __all__ = [
+    "FIGURES_TYPE",
     "KINDS",
     "SERIOUS",
     "Alert",

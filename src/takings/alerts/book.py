@@ -83,7 +83,7 @@ class AlertBook:
         a = s.alerts.c
         with self._store.read() as db:
             rows = db.execute(_select().where(a.closed_at.is_(None), a.told_at.is_not(None))).all()
-        return sorted(map(_alert, rows), key=lambda one: (KINDS.index(one.kind), -one.opened_at.timestamp(), one.id))
+        return sorted(map(_alert, rows), key=_rank)
 
     def past(self, limit: int = 100) -> list[Alert]:
         """Return the alerts that are over, the newest first."""
@@ -181,7 +181,7 @@ class AlertBook:
                 for row in db.execute(_select().where(s.alerts.c.id.in_({one[0] for one in tries.values()})))
             }
         taken = [Notice(id=key, what=tries[key][1], tries=tries[key][2], alert=alerts[tries[key][0]]) for key in ids]
-        return sorted(taken, key=lambda one: (one.what == "closed", KINDS.index(one.alert.kind), one.alert.opened_at))
+        return sorted(taken, key=lambda one: (one.what == "closed", *_rank(one.alert)))
 
     def answered(self, channel_id: str, notices: Sequence[Notice], answer: Answer, now: datetime) -> None:
         """Note what became of notices that were taken: sent, tried again later, or given up."""
@@ -272,6 +272,12 @@ def note_answer(db: sa.Connection, channel_id: str, answer: Answer, now: datetim
         .where(s.channels.c.id == channel_id)
         .values(used_at=now, answer=answer.text[:_ANSWER_CHARS], failed=not answer.ok)
     )
+
+
+def _rank(alert: Alert) -> tuple[int, float, str, str]:
+    """Order alerts: the gravest first, then the newest, then by what they are about."""
+    about = f"{alert.connection_name} {alert.subject}".casefold()
+    return KINDS.index(alert.kind), -alert.opened_at.timestamp(), about, alert.id
 
 
 def _open_key(key: Key) -> str:

@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 from typing import Final, get_args
 
 import sqlalchemy as sa
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -21,7 +28,8 @@ from takings.connections import State
 from takings.store import Store
 from takings.store import schema as s
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+FIGURES_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+"""The media type of the text."""
 
 #: The age of each table is given for so many connections at most (by name); of all others only the oldest.
 BY_TABLE: Final = 20

@@ -115,6 +115,9 @@ def _said(error: Exception) -> str:
     """Say why a message was not taken: the server's code and words, or what went wrong on the way."""
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{error.smtp_code} {_text(error.smtp_error)}"
+    if isinstance(error, smtplib.SMTPServerDisconnected):
+        late = "timed out" in str(error)
+        return "The server did not answer in time." if late else "The server closed the connection."
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"The server's certificate is not trusted: {error.verify_message}."
     if isinstance(error, ssl.SSLError):

@@ -11,6 +11,7 @@ from takings.accounts import Action, Audit, Person, company, require
 from takings.alerts import hook, mail, telling
 from takings.alerts.book import AlertBook
 from takings.alerts.channels import Channels
+from takings.alerts.figures import Figures
 from takings.alerts.model import Alert, Answer, Bell, Budgets, Channel, HookSettings, MailSettings, Notice, Told
 from takings.alerts.watch import Watch
 from takings.clock import Clock
@@ -54,6 +55,10 @@ class Alerts:
     def watch(self) -> Watch:
         """Return what keeps looking for troubles and tells of them, for a process that runs for long."""
         return Watch(self._store, self._book, self._settings, self._clock, self.send, self._budgets)
+
+    def figures(self) -> Figures:
+        """Return the figures for Prometheus."""
+        return Figures(self._store, self._clock, self._budgets)
 
     def open(self) -> list[Alert]:
         """Return the alerts that stand, the gravest first, then the newest."""

@@ -1,4 +1,4 @@
-"""Watching: looks at the facts every half minute, opens and closes alerts, and sends what is due."""
+"""Watching: looks at the facts every half minute or so, opens and closes alerts, and sends what is due."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from takings.settings import Settings
 from takings.store import Store
 from takings.store.schema import workers
 
-EVERY_S: Final = 30.0
+EVERY_S: Final = 25.0
 """Time between two looks, in seconds."""
 
 _BUDGETS_EVERY_S: Final = 600.0

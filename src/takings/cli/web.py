@@ -41,7 +41,7 @@ def web(host: str | None, port: int | None, fd: int | None, home: Path | None) -
     # The server raises the signal that stopped it once more when it is done: we still have to close what is open.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    with listener, opened(settings) as app:
+    with listener, opened(settings) as app, app.alerts.watch().standing_in():
         if not app.people.is_set_up() and (settings.base_url or not is_loopback(f"http://{settings.host}")):
             code = SetupToken(settings.home).issue()
             click.echo(f"To set it up from another machine, use the set-up code {code}")

@@ -19,6 +19,7 @@ from litestar.params import SkipValidation
 from litestar.response import Redirect, Template
 
 from takings.accounts import Action, Company, Person, Theme
+from takings.alerts import Bell, headline
 from takings.app import App
 from takings.errors import NotAllowed
 from takings.words import Words
@@ -104,6 +105,7 @@ NAV: Final[tuple[NavEntry, ...]] = (
     NavEntry("web.nav_home", "/", "home", Action.VIEW_REPORTS),
     NavEntry("web.nav_tables", "/tables", "table", Action.SEE_TABLES),
     NavEntry("web.nav_connections", "/admin/connections", "plug", Action.MANAGE_CONNECTIONS, "web.nav_admin"),
+    NavEntry("alerts.nav", "/admin/alerts", "bell", Action.MANAGE_ALERTS, "web.nav_admin"),
     NavEntry("web.nav_people", "/admin/people", "people", Action.MANAGE_PEOPLE, "web.nav_admin"),
 )
 """Everything in the top bar, in order. A new page adds a line."""
@@ -123,6 +125,7 @@ class Reader:
         now: The moment the page is drawn for.
         token: The session's token; None: nobody is signed in.
         wants_json: The reader is a program: answer with the page's values.
+        bell: What every page shows of alerts; nothing for those who may not see them.
     """
 
     person: Person | None
@@ -136,6 +139,12 @@ class Reader:
     flashes: tuple[Flash, ...] = ()
     token: str | None = field(default=None, repr=False)
     wants_json: bool = False
+    bell: Bell = field(default_factory=Bell)
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """The serious alerts that nobody has seen, a sentence each."""
+        return tuple(headline(one, self.words) for one in self.bell.serious)
 
     @property
     def signed_in(self) -> Person:

@@ -14,6 +14,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import BaseRoute
 
 from takings.accounts import Action, Company, Person, Theme, company, require
+from takings.alerts import Bell
 from takings.errors import NotAllowed
 from takings.web.context import (
     FLASH_COOKIE,
@@ -34,7 +35,7 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 IDENTITY: Final = "takings.identity"
 """Under this name a request's state keeps who sent it."""
-_ALWAYS_OPEN: Final = ("/setup", "/healthz", "/static", "/preferences", "/help")
+_ALWAYS_OPEN: Final = ("/setup", "/static", "/preferences", "/help")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def look_up(app: App, connection: Connection) -> Identity:
 
 
 async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Let a request through to its handler, or not. Routes that are ``signed`` find out themselves who sends it.
+    """Let a request through to its handler, or not. Routes that are ``signed`` find out themselves who
+    sends it; ``bare`` ones ask nothing at all of the store.
 
     Raises:
         Elsewhere: The product is not set up, or a reader has to sign in first.
@@ -164,6 +166,7 @@ def read_for(app: App, connection: Connection) -> Reader:
         flashes=unpack(connection.cookies.get(FLASH_COOKIE), words),
         token=identity.token,
         wants_json=wants_json(connection),
+        bell=app.alerts.bell() if person is not None and person.may(Action.SEE_ALERTS) else Bell(),
     )
 
 

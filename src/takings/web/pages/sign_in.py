@@ -118,12 +118,4 @@ def prefer(
     return go(local_path(form.get("next")), cookies=tuple(kept))
 
 
-@get("/healthz", opt={"who": Who.PUBLIC}, sync_to_thread=True)
-def alive(app: FromApp) -> Response[dict[str, str]]:
-    """Say that the server lives and reaches its database."""
-    app.people.is_set_up()
-    with app.store.read():
-        return Response(content={"status": "ok"}, headers={"Cache-Control": "no-store"})
-
-
-routes = [ask, enter, leave, prefer, alive]
+routes = [ask, enter, leave, prefer]
