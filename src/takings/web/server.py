@@ -21,9 +21,13 @@ from takings.web.chart import chart_json, chart_value, point_name
 from takings.web.context import App, Elsewhere, Form, FromApp, Reader
 from takings.web.guard import IDENTITY, Identity, guard, read_for, require_declared
 from takings.web.pages import (
+    alerts,
+    channels,
+    choose,
     connections,
     connections_webhook,
     errors,
+    health,
     help,
     home,
     people,
@@ -35,7 +39,22 @@ from takings.web.pages import (
 )
 from takings.web.security import SecurityHeaders, cookie, visit_cookie
 
-PAGES: Final = (home, rows, tables, connections, connections_webhook, sign_in, wizard, people, profile, help)
+PAGES: Final = (
+    home,
+    rows,
+    tables,
+    choose,
+    alerts,
+    connections,
+    connections_webhook,
+    channels,
+    sign_in,
+    wizard,
+    people,
+    profile,
+    help,
+    health,
+)
 """The modules of ``web/pages`` that have routes. A new page adds a word."""
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -70,7 +89,14 @@ def create(app: App) -> Litestar:
         template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment())),
         compression_config=CompressionConfig(backend="gzip", exclude_opt_key="uncompressed", minimum_size=500),
         before_send=[SecurityHeaders(app.settings), _SetVisit(app)],
-        state=State({"takings": app, "desk": deliveries.Desk()}),
+        state=State(
+            {
+                "takings": app,
+                "desk": deliveries.Desk(),
+                "health": health.Health(app),
+                "figures": app.alerts.figures(),
+            }
+        ),
         openapi_config=None,
         request_max_body_size=1_000_000,
         debug=False,
