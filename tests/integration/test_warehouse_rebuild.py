@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from msgspec.structs import replace
 
 from takings import settings as takings_settings
@@ -267,6 +268,22 @@ def test_states_between_the_first_and_the_last_are_let_go_and_nothing_else(openi
     assert kept == sorted([*((f"ch_{n}", at, False) for n in range(4) for at in (0.0, 5.0)), ("ch_1", 7.0, True)])
     warehouse.rebuild("charges")
     assert rows(warehouse) == before
+
+
+def test_a_warehouse_that_others_write_to_is_waited_for_and_then_said_to_be_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = takings_settings.load({}, home=tmp_path)
+    with Warehouse.open(settings, catalog()) as warehouse:
+        monkeypatch.setattr("takings.warehouse.engine._LOCK_PATIENCE_S", 0.05)
+        monkeypatch.setattr("takings.warehouse.writer._ATTEMPTS", 1)
+        with FileLock(tmp_path / "warehouse" / "writing.lock"):
+            with pytest.raises(Unavailable) as caught:
+                warehouse.writer().write([delivery(charge(1))])
+            assert caught.value.code == "warehouse.locked"
+            assert warehouse.query("SELECT count(*) FROM stripe.charges").rows == [(0,)]
+        warehouse.writer().write([delivery(charge(1))])
+        assert warehouse.query("SELECT count(*) FROM stripe.charges").rows == [(1,)]
 
 
 def test_many_small_commits_come_together_and_deleted_rows_leave(tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ class Lake(Engine):
         if not self._turn.acquire(timeout=_LOCK_PATIENCE_S):
             raise refusal
         try:
-            with held(self.folder / "writing.lock", refusal):
+            with held(self.folder / "writing.lock", refusal, _LOCK_PATIENCE_S):
                 yield
         finally:
             self._turn.release()
@@ -502,7 +502,7 @@ def translate(error: duckdb.Error) -> TakingsError:
         return Unavailable(
             "warehouse.memory", "The warehouse has too little memory: raise TAKINGS_WAREHOUSE_MEMORY_MB."
         )
-    if isinstance(error, duckdb.IOException):
+    if isinstance(error, duckdb.IOException) or "disk i/o error" in low:
         return files_refused()
     return Unexpected("warehouse.engine", f"The warehouse engine reports: {_first_line(error)}")
 
