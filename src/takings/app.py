@@ -15,12 +15,12 @@ from takings.accounts import Audit, People, Sessions
 from takings.alerts import Alerts
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
-from takings.connections import Connections, Credentials, Deliveries, SigningSecrets
+from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
 from takings.reports import Reports
 from takings.settings import Settings
 from takings.simulator.process import Simulator
 from takings.store import Store, Vault
-from takings.sync import Sync, Worker
+from takings.sync import HealthBook, Rereading, Sync, Worker
 from takings.warehouse import Warehouse
 
 SAMPLE_OBJECTS: Final = 20_000
@@ -81,13 +81,16 @@ class App:
     signing: SigningSecrets
     deliveries: Deliveries
     sync: Sync
+    health: HealthBook
+    rereading: Rereading
     alerts: Alerts
     reports: Reports
     sample: Sample
 
     def worker(self) -> Worker:
         """Return a worker over these parts."""
-        return Worker(self.sync, self.connections, self.store, self.warehouse, self.clock)
+        chores = (self.alerts.watch(), Discovering(self.connections, self.clock))
+        return Worker(self.sync, self.connections, self.store, self.warehouse, self.clock, chores)
 
     def close(self) -> None:
         """Let go of files, connections and processes."""
@@ -117,6 +120,8 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
     connections = Connections(store, vault, catalog, settings, clock, audit, sample)
     signing = SigningSecrets(store, vault, clock, audit)
     deliveries = Deliveries(store, signing, clock)
+    sync = Sync(store, warehouse, catalog, connections, deliveries, settings, clock)
+    health = HealthBook(store, catalog, settings)
     return App(
         settings=settings,
         clock=clock,
@@ -130,7 +135,9 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         connections=connections,
         signing=signing,
         deliveries=deliveries,
-        sync=Sync(store, warehouse, catalog, connections, deliveries, settings, clock),
+        sync=sync,
+        health=health,
+        rereading=Rereading(store, connections, health, sync.stretches, audit, clock),
         alerts=Alerts(store, vault, settings, clock, audit),
         reports=Reports(warehouse, clock),
         sample=sample,

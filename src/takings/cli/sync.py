@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from takings.app import App
     from takings.connections import Connection, ListProgress, Progress
     from takings.errors import TakingsError
+    from takings.sync import RunRecord
 
 #: Pauses, in seconds, between attempts while something is away for now.
 PAUSES_S = (5.0, 15.0, 30.0, 60.0, 120.0)
@@ -36,12 +37,16 @@ class Result:
         state: ``complete``, ``partial`` or ``stopped``.
         error: What stood in the way, None where nothing did.
         progress: How each list stands.
+        runs: What was done; a look at events that found nothing leaves no run.
+        as_of: Everything that Stripe told was here at this moment; None: it never was.
     """
 
     connection: Connection
     state: str
     error: TakingsError | None
     progress: Progress
+    runs: Sequence[RunRecord] = ()
+    as_of: datetime | None = None
 
     @property
     def exit_code(self) -> int:
@@ -66,21 +71,14 @@ def sync(name: str | None, once: bool, as_json: bool, home: Path | None) -> int:
     Ends with 0 only when every list that the key may read is complete. Lists that the key may not read are named.
     Interrupted work goes on where it was at the next start.
     """
-    from takings.cli.common import find_connection, opened, settings_for
+    from takings.cli.common import opened, settings_for
     from takings.cli.output import print_json
     from takings.cli.processes import stop_event
-    from takings.errors import NotFound
 
     with opened(settings_for(home=home)) as app:
-        if name is not None:
-            chosen = [find_connection(app, name)]
-        else:
-            chosen = [c for c in app.connections.all() if c.state not in ("paused", "disconnecting")]
-            if not chosen:
-                raise NotFound("sync.nothing", "No connection is there to be read: add one with `takings connect`.")
         stop = stop_event()
         results = []
-        for connection in chosen:
+        for connection in chosen(app, name):
             with shown(app, connection):
                 results.append(carry_out(app, connection, stop, () if once else PAUSES_S))
             if not as_json:
@@ -92,6 +90,30 @@ def sync(name: str | None, once: bool, as_json: bool, home: Path | None) -> int:
     elif stop.is_set():
         click.echo("Stopped; the next start goes on from here.", err=True)
     return max((result.exit_code for result in results), default=0)
+
+
+def chosen(app: App, name: str | None) -> list[Connection]:
+    """Return the connections a command is about: the one named with what is connected to it, or all that run.
+
+    Raises:
+        NotFound: None bears that name, or there is none at all.
+    """
+    from takings.cli.common import find_connection
+    from takings.errors import NotFound
+
+    if name is not None:
+        named = find_connection(app, name)
+        return [named, *(c for c in app.connections.all() if c.platform_id == named.id and _runs(c))]
+    found = [c for c in app.connections.all() if _runs(c)]
+    if not found:
+        raise NotFound("sync.nothing", "No connection is there to be read: add one with `takings connect`.")
+    return found
+
+
+def _runs(connection: Connection) -> bool:
+    """Tell whether a connection is to be read: a connected account that has withdrawn waits for its platform."""
+    stopped = ("paused", "disconnecting") if connection.platform_id is None else ("paused", "disconnecting", "reauth")
+    return connection.state not in stopped
 
 
 def carry_out(app: App, connection: Connection, stop: threading.Event, pauses_s: tuple[float, ...]) -> Result:
@@ -115,14 +137,26 @@ def carry_out(app: App, connection: Connection, stop: threading.Event, pauses_s:
         if error is not None and error.code == "sync.busy" and not stop.is_set():
             ended = _ended_since(at, began)
             if ended is not None:
-                return Result(connection, ended, None, at)
+                return _result(app, connection, ended, None, at, began)
             stop.wait(1.0)
             continue
         if state == "complete" or stop.is_set() or not isinstance(error, Unavailable) or not left:
-            return Result(connection, state, error, at)
+            return _result(app, connection, state, error, at, began)
         pause_s = left.pop(0)
         click.echo(f"{connection.name}: {error.sentence} Trying again in {pause_s:.0f} s.", err=True)
         stop.wait(pause_s)
+
+
+def _result(
+    app: App, connection: Connection, state: str, error: TakingsError | None, at: Progress, began: datetime
+) -> Result:
+    """Return how it came out, with what was done since it began. A first load that went on counts from its beginning."""
+    from zoneinfo import ZoneInfo
+
+    done = [run for run in app.health.runs(connection.id, limit=20) if (run.ended_at or began) >= began]
+    tables = app.health.tables(connection.id)
+    health = app.health.health(app.connections.get(connection.id), tables, app.clock.now(), ZoneInfo("UTC"))
+    return Result(connection, state, error, at, done, health.as_of)
 
 
 def _ended_since(at: Progress, began: datetime) -> str | None:
@@ -211,9 +245,7 @@ def report(result: Result) -> None:
     """Print how a connection came out: one line, then the lists that are not complete, with the reason."""
     at = result.progress
     counts = ", ".join(f"{number} {state}" for state, number in sorted(at.counts.items()))
-    run = at.run
-    work = f" {run.rows:,} rows read in {run.requests:,} requests." if run is not None else ""
-    click.echo(f"{result.connection.name}: {result.state}.{work} Lists: {counts or 'none yet'}.")
+    click.echo(f"{result.connection.name}: {result.state}. {_work(result)} Lists: {counts or 'none yet'}.")
     for one in at.lists:
         if one.state in ("forbidden", "partial") or (one.state == "unavailable" and one.reason_code is None):
             click.echo(f"  {one.state:<10} {one.path}{': ' + one.reason if one.reason else ''}")
@@ -221,9 +253,33 @@ def report(result: Result) -> None:
         click.echo(f"{click.style('Error:', fg='red', bold=True)} {result.error.sentence}", err=True)
 
 
+def _work(result: Result) -> str:
+    """Say in a sentence or two what was done, and up to when the data is in step."""
+    from takings.cli.output import moment
+
+    done = result.runs
+    requests = sum(run.requests for run in done)
+    if any(run.kind == "backfill" for run in done):
+        return f"{sum(run.rows_seen for run in done):,} rows read in {requests:,} requests."
+    new, changed, deleted = (
+        sum(run.rows_new for run in done),
+        sum(run.rows_changed for run in done),
+        sum(run.rows_deleted for run in done),
+    )
+    events, found = sum(run.events for run in done), sum(run.findings for run in done)
+    told = f"{events:,} new {'event' if events == 1 else 'events'}"
+    if new or changed or deleted:
+        said = f"{new:,} new, {changed:,} changed, {deleted:,} deleted rows; {told}; {requests:,} {'request' if requests == 1 else 'requests'}."
+    else:
+        said = f"Nothing new; {told}."
+    if found:
+        said += f" {found:,} rows differed from Stripe's and were put right: `takings status` shows where."
+    return f"{said} Up to date as of {moment(result.as_of.replace(microsecond=0))}." if result.as_of else said
+
+
 def described(result: Result) -> dict[str, Any]:
     """Return a result for programs."""
-    run = result.progress.run
+    done = result.runs
     return {
         "connection": result.connection.name,
         "id": result.connection.id,
@@ -231,10 +287,16 @@ def described(result: Result) -> dict[str, Any]:
         "state": result.state,
         "complete": result.state == "complete",
         "error": None if result.error is None else {"code": result.error.code, "sentence": result.error.sentence},
-        "rows": run.rows if run else 0,
-        "requests": run.requests if run else 0,
-        "started_at": run.started_at if run else None,
-        "ended_at": run.ended_at if run else None,
+        "rows": sum(run.rows_seen for run in done),
+        "rows_new": sum(run.rows_new for run in done),
+        "rows_changed": sum(run.rows_changed for run in done),
+        "rows_deleted": sum(run.rows_deleted for run in done),
+        "events": sum(run.events for run in done),
+        "findings": sum(run.findings for run in done),
+        "requests": sum(run.requests for run in done),
+        "started_at": min((run.started_at for run in done), default=None),
+        "ended_at": max((run.ended_at for run in done if run.ended_at), default=None),
+        "as_of": result.as_of,
         "lists": {
             one.path: {"table": one.table, "state": one.state, "rows": one.rows, "reason": one.reason}
             for one in result.progress.lists

@@ -4,24 +4,48 @@ from takings.sync.book import EVENTS, ListProgress, RunBook, Standing
 from takings.sync.budget import Budget
 from takings.sync.findings import Finding, FindingBook
 from takings.sync.following import FollowBook, Following
+from takings.sync.health import (
+    DRIFT,
+    STEADY_DAYS,
+    Ahead,
+    DriftDay,
+    Health,
+    HealthBook,
+    ProofRecord,
+    RunRecord,
+    TableHealth,
+    steady,
+)
+from takings.sync.rereading import Rereading
 from takings.sync.stretches import Stretch, StretchBook
 from takings.sync.sync import Summary, Sync
 from takings.sync.worker import Chore, Worker
 
 __all__ = [
+    "DRIFT",
     "EVENTS",
+    "STEADY_DAYS",
+    "Ahead",
     "Budget",
     "Chore",
+    "DriftDay",
     "Finding",
     "FindingBook",
     "FollowBook",
     "Following",
+    "Health",
+    "HealthBook",
     "ListProgress",
+    "ProofRecord",
+    "Rereading",
     "RunBook",
+    "RunRecord",
     "Standing",
     "Stretch",
     "StretchBook",
     "Summary",
     "Sync",
+    "TableHealth",
     "Worker",
+    "steady",
 ]
