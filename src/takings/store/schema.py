@@ -353,7 +353,7 @@ proofs = _table(
     _to("connections"),
     sa.Column("run_id", sa.String(32)),
     sa.Column("asked", sa.JSON, nullable=False),  # what was to be compared: resource, window, full, sampled
-    sa.Column("state", sa.String(16), nullable=False),  # running, proven, differs, incomplete
+    sa.Column("state", sa.String(16), nullable=False),  # waiting, running, proven, differs, incomplete
     sa.Column("reason", sa.String(500)),
     sa.Column("reason_code", sa.String(100)),
     sa.Column("started_at", Moment, nullable=False, index=True),
@@ -362,6 +362,7 @@ proofs = _table(
     sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),  # rows compared
     sa.Column("differences", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("parts", sa.JSON, nullable=False),  # by check: table or subject, rows, state, differences
+    sa.Column("seen_at", Moment),  # when whoever carries it out was last heard of
 )
 
 # What Stripe sent to a webhook, written down before it is answered.

@@ -145,6 +145,7 @@ def upgrade() -> None:
         sa.Column("rows", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("differences", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("parts", sa.JSON(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["connection_id"], ["connections.id"], name=op.f("fk_proofs_connection_id_connections"), ondelete="CASCADE"
         ),
