@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -294,6 +294,21 @@ class RunBook:
             )
             for row in rows
         }
+
+    def told(self, connection_id: str, tables: Collection[str], at: datetime) -> None:
+        """Note that everything Stripe held at a moment is here, for complete lists of some tables."""
+        c = list_states.c
+        with self._store.write() as db:
+            db.execute(
+                sa.update(list_states)
+                .where(
+                    c.connection_id == connection_id,
+                    c.state == "complete",
+                    c.table_name.in_(list(tables)),
+                    c.complete_as_of < at,
+                )
+                .values(complete_as_of=at, read_at=at)
+            )
 
     def stand(self, connection_id: str, lists: Mapping[str, Mapping[str, Any]]) -> None:
         """Note how lists stand after a run: columns of ``list_states`` by path.

@@ -6,7 +6,7 @@ Moments in the store are by our clock; those in the warehouse, and where events 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -29,7 +29,7 @@ from takings.sync.budget import Budget
 from takings.sync.checking import Checking
 from takings.sync.cut import Cutter, Stamp
 from takings.sync.findings import Finding, FindingBook
-from takings.sync.follow import Follower
+from takings.sync.follow import EVENTS_TABLE, Follower
 from takings.sync.following import FollowBook, Following
 from takings.sync.plan import BRIDGE_LIST, PRICES_BY_ID, Window
 from takings.sync.runner import SINGLES, Outcome, Runner
@@ -147,6 +147,8 @@ class Cycle:
         counter: Counts its requests.
         stop: Set by whoever wants it to end early.
         patient: True to wait for a full disk or a locked warehouse as long as it takes.
+        memory: What this process remembers between cycles, by connection: when it last caught up, and the events that a
+            look at the latest ones would show again. It spares an idle cycle the warehouse.
     """
 
     def __init__(
@@ -164,7 +166,10 @@ class Cycle:
         book: RunBook,
         settings: Settings,
         clock: Clock,
+        memory: dict[str, tuple[datetime, frozenset[str]]] | None = None,
     ) -> None:
+        self._memory = memory
+        self._told_tables = frozenset(name for name, one in catalog.resources.items() if one.events) | {EVENTS_TABLE}
         self._connection, self._stripe, self._counter = connection, stripe, counter
         self._stop, self._patient = stop, patient
         self._warehouse, self._catalog, self._deliveries = warehouse, catalog, deliveries
@@ -199,7 +204,7 @@ class Cycle:
         lists = _Lists()
         try:
             since = following.read_to or self._first_since(standings)
-            known = set() if halfway else Follower.known(self._warehouse, self._scope, since - EVENTS_OVERLAP)
+            known = set() if halfway else self._known(following, since - EVENTS_OVERLAP)
             follower = Follower(self._catalog, self._cutter, known)
             asked: set[str] = set()
             later, delivered = self._delivered(follower) if told else ([], [])
@@ -243,14 +248,13 @@ class Cycle:
             newest = max(filter(None, (follower.newest, following.read_to, since)))
             self._follows.note(self._connection.id, read_to=newest, caught_up_at=began)
             self._gap(following, since)
-            unread = {path for path in failed if path != EVENTS}
-            for path, standing in standings.items():
-                if path == EVENTS or (
-                    standing.state == "complete" and path not in unread and self._is_told(standing.table)
-                ):
-                    lists.note(path, table_name=standing.table, complete_as_of=began, read_at=began)
+            if self._memory is not None:
+                self._memory[self._connection.id] = (began, follower.seen_since(newest - EVENTS_OVERLAP))
         if lists.values:
             self._book.stand(self._connection.id, lists.values)
+        if read:
+            unread = {standings[path].table for path in failed if path in standings}
+            self._book.told(self._connection.id, self._told_tables - unread, began)
         state: RunState = "partial" if failed else "complete"
         if state == "complete" and not follower.fresh and not outcome.tables:
             self._book.drop(run)
@@ -279,6 +283,13 @@ class Cycle:
     def _is_told(self, table: str) -> bool:
         resource = self._catalog.resources.get(table)
         return resource is not None and bool(resource.events)
+
+    def _known(self, following: Following, since: datetime) -> Collection[str]:
+        """Return the events since a moment that were made use of: as remembered, or as the warehouse has them."""
+        remembered = (self._memory or {}).get(self._connection.id)
+        if remembered is not None and remembered[0] == following.caught_up_at:
+            return remembered[1]
+        return Follower.known(self._warehouse, self._scope, since)
 
     def _delivered(self, follower: Follower) -> tuple[list[Window], list[str]]:
         """Bring in what webhooks delivered; return the objects to ask for, and which deliveries those are."""

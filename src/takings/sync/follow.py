@@ -72,6 +72,7 @@ class Follower:
         self.objects: set[str] = set()
         self.fresh: set[str] = set()
         self.newest: datetime | None = None
+        self._moments: dict[str, datetime] = {}
         self._one_at_a_time = threading.Lock()
         self._by_id: dict[str, tuple[ListEndpoint | None, ListEndpoint | None]] = {}
 
@@ -91,9 +92,9 @@ class Follower:
 
     def _pieces(self, received: Sequence[Received], stamp: Stamp) -> Pieces:
         found = Pieces([])
-        seen = [item.created for item in received if item.created is not None]
-        if seen and stamp.source == "list":
-            self.newest = max(filter(None, (self.newest, from_unix(max(seen)))))
+        if stamp.source == "list":
+            self._moments |= {item.id: from_unix(item.created) for item in received if item.created is not None}
+            self.newest = max(self._moments.values(), default=None)
         fresh = [item for item in received if item.id and item.id not in self._known and item.id not in self.fresh]
         if not fresh:
             return found
@@ -144,6 +145,10 @@ class Follower:
         found.windows += cut.windows
         if window is not None and self._cutter.is_cut_short(resource.table):
             found.windows.append(window)
+
+    def seen_since(self, moment: datetime) -> frozenset[str]:
+        """Return the ids of events of a moment or later that Stripe showed, new or not."""
+        return frozenset(key for key, made in self._moments.items() if made >= moment)
 
     def by_id(
         self, table: str, identifier: str, parent: str = "", *, purpose: Purpose = "refetch", start: int | None = None

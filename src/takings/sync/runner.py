@@ -190,8 +190,7 @@ class Runner:
             Lost: Another worker has taken the run over.
         """
         threads = [
-            threading.Thread(target=self._fetching, name=f"fetch-{n}", daemon=True)
-            for n in range(self._settings.fetch_threads if self._outstanding else 0)
+            threading.Thread(target=self._fetching, name=f"fetch-{n}", daemon=True) for n in range(self._threads())
         ]
         for thread in threads:
             thread.start()
@@ -215,6 +214,11 @@ class Runner:
         )
 
     # Fetching: many threads
+
+    def _threads(self) -> int:
+        """Return how many threads are worth starting: few windows, which hardly split, need few."""
+        most = self._settings.fetch_threads
+        return most if self._loads and self._outstanding else min(most, self._outstanding + self._outstanding // 2)
 
     def _offer(self, window: Window) -> None:
         self._ready.setdefault(window.list, deque()).append(window)

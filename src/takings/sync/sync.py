@@ -75,6 +75,7 @@ class Sync:
         self._store, self._warehouse, self._catalog = store, warehouse, catalog
         self._connections, self._settings, self._clock = connections, settings, clock
         self._deliveries = deliveries
+        self._memory: dict[str, tuple[datetime, frozenset[str]]] = {}
         self.book = RunBook(store, clock)
         self.follows = FollowBook(store)
         self.stretches = StretchBook(store, catalog)
@@ -205,6 +206,7 @@ class Sync:
             book=self.book,
             settings=self._settings,
             clock=self._clock,
+            memory=self._memory,
         )
 
     def _cycle(self, at: _At, then: Callable[[Cycle], Done]) -> Summary:
