@@ -36,7 +36,7 @@ KEPT: Final = timedelta(days=30)
 """How long it is remembered that an event was handled: as long as Stripe's own list of events reaches."""
 
 _NOBODYS: Final = dice.token_hex(32)
-_PRUNE_ROWS: Final = 5_000
+_FORGOTTEN: Final = 10
 _CHUNK: Final = 1_000
 
 DeliveryState = Literal["waiting", "handled", "ignored"]
@@ -161,6 +161,7 @@ class Deliveries:
             with self._store.write(durable=True) as db:
                 target = _target(db, connection_id, row.account_id, row.livemode, event)
                 state = self._note(db, target or connection_id, target is not None, event, body, now)
+                self._forget(db, target or connection_id, now)
                 if target is not None and state == "waiting":
                     db.execute(
                         sa.update(connections)
@@ -254,24 +255,15 @@ class Deliveries:
         with self._store.read() as db:
             return [Delivery(**row._mapping) for row in db.execute(query)]
 
-    def prune(self, connection_id: str) -> int:
-        """Forget events that came before :data:`KEPT` and do not wait; at most some thousand a call.
-
-        Returns:
-            How many were forgotten.
-        """
+    def _forget(self, db: sa.Connection, connection_id: str, now: datetime) -> None:
+        """Forget a few events that came before :data:`KEPT` and do not wait: more than come, so that they never grow."""
         d = deliveries.c
         old = (
             sa.select(d.id)
-            .where(
-                d.connection_id == connection_id,
-                d.received_at < self._clock.now() - KEPT,
-                d.state != "waiting",
-            )
-            .limit(_PRUNE_ROWS)
+            .where(d.connection_id == connection_id, d.received_at < now - KEPT, d.state != "waiting")
+            .limit(_FORGOTTEN)
         )
-        with self._store.write() as db:
-            return db.execute(sa.delete(deliveries).where(d.id.in_(old))).rowcount
+        db.execute(sa.delete(deliveries).where(d.id.in_(old)))
 
 
 def address(settings: Settings, connection_id: str) -> str:
