@@ -18,6 +18,8 @@ from takings.warehouse.tables import _READ_AS, Table, _project, quote
 #: Rows that came meanwhile are taken over before the exchange when they are more than this, in the exchange otherwise.
 _FEW: Final = 1_000
 _PIECE: Final = "8MB"
+#: Versions among which the newest are chosen in one go: their keys have to be in memory together.
+_CHOSEN_AT_ONCE: Final = 400_000
 
 # What a column that the catalogue no longer knows is read as, by its type.
 _KINDS: Final = {
@@ -48,12 +50,12 @@ FROM (
 ) AS o
 """
 
-_INCOMING = f"""
+_INCOMING = """
 SELECT v.id AS id, v.payload AS payload, v.parent AS parent, v.hash AS hash, v.account AS account, v.livemode AS livemode,
     coalesce(c.gone_at, v.as_of) AS as_of,
     CASE WHEN c.gone_at IS NULL THEN v.known_at ELSE c.gone_known END AS known_at,
     c.gone_at AS gone_at
-FROM raw.versions AS v JOIN ({_CHOSEN}) AS c ON c.chosen = v.rowid
+FROM raw.versions AS v JOIN ({chosen}) AS c ON c.chosen = v.rowid
 WHERE v.resource = $resource
 """
 
@@ -98,8 +100,9 @@ def _rebuild(engine: Engine, table: Table, folder: Path, on_rows: Callable[[int]
         session.execute("BEGIN TRANSACTION")
         since = engine.mark(session)
         table = _with_former_columns(session, table)
+        _choose(session, resource)
         session.execute(
-            f"COPY ({_typed(table, _INCOMING.format(only=''))}) TO '{folder}' "
+            f"COPY ({_typed(table, _INCOMING.format(chosen='SELECT * FROM temp.chosen'))}) TO '{folder}' "
             f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 8192, FILE_SIZE_BYTES '{_PIECE}')",
             {"resource": resource},
         )
@@ -138,13 +141,25 @@ def _rebuild(engine: Engine, table: Table, folder: Path, on_rows: Callable[[int]
             return int(row[0]) if row else 0
 
 
+def _choose(session: Session, resource: str) -> None:
+    """Note in a table of the session's own which version each object's row comes from, part by part."""
+    row = session.execute("SELECT count(*) FROM raw.versions AS v WHERE v.resource = $1", [resource]).fetchone()
+    parts = 1 + (int(row[0]) if row else 0) // _CHOSEN_AT_ONCE
+    session.execute(
+        "CREATE TEMP TABLE chosen (chosen BIGINT, gone_at TIMESTAMP WITH TIME ZONE, gone_known TIMESTAMP WITH TIME ZONE)"
+    )
+    for part in range(parts):
+        only = f"AND hash(v.id) % {parts} = {part}"
+        session.execute(f"INSERT INTO temp.chosen {_CHOSEN.format(only=only)}", {"resource": resource})
+
+
 def _take_over(session: Session, table: Table, ids: list[str]) -> None:
     """Make the rows of some objects anew in the table that is being made."""
     session.register("came", pa.table({"id": pa.array(ids, pa.string())}))
     session.execute(f"DELETE FROM {beside(table)} AS t WHERE t.id IN (SELECT id FROM came)")
     only = "AND v.id IN (SELECT id FROM came)"
     session.execute(
-        f"INSERT INTO {_target(table)} {_typed(table, _INCOMING.format(only=only))}",
+        f"INSERT INTO {_target(table)} {_typed(table, _INCOMING.format(chosen=_CHOSEN.format(only=only)))}",
         {"resource": table.resource.table},
     )
     session.unregister("came")
