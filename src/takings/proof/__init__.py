@@ -2,5 +2,7 @@
 
 from takings.proof.book import ProofBook
 from takings.proof.model import Asked, Part, Verification, verdict
+from takings.proof.proving import Progress, Proof, Proven
+from takings.proof.verifier import Verifier
 
-__all__ = ["Asked", "Part", "ProofBook", "Verification", "verdict"]
+__all__ = ["Asked", "Part", "Progress", "Proof", "ProofBook", "Proven", "Verification", "Verifier", "verdict"]
