@@ -15,7 +15,7 @@ from takings.clock import from_unix
 from takings.connections import Connection
 from takings.settings import Settings
 from takings.store import Store
-from takings.store.schema import findings, list_states, proofs, runs, stretches, table_rows
+from takings.store.schema import findings, follows, list_states, proofs, runs, stretches, table_rows
 from takings.sync import agenda, budget
 from takings.sync.agenda import Pace
 from takings.sync.book import EVENTS, ListStanding
@@ -124,28 +124,20 @@ class DriftDay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProofRecord:
-    """A comparison that was made to prove the data complete.
+class LastProof:
+    """How the newest verification that came to its end came out.
 
     Attributes:
-        state: ``running``, ``proven``, ``differs`` or ``incomplete``.
-        asked: What was to be compared.
-        rows: Rows compared.
-        parts: By check, how it came out.
+        tied: Nothing that was checked differed.
+        whole: Everything was checked.
+        differences: Rows and figures that differed.
+        at: When it ended.
     """
 
-    id: str
-    run_id: str | None
-    state: str
-    asked: Mapping[str, Any]
-    reason: str | None
-    reason_code: str | None
-    started_at: datetime
-    ended_at: datetime | None
-    requests: int
-    rows: int
+    tied: bool
+    whole: bool
     differences: int
-    parts: Sequence[Mapping[str, Any]]
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,8 +180,7 @@ class Health:
         forbidden: Tables that the credentials may not read.
         healed_today: Rows that differed today (in the zone asked for) and were put right.
         open: Rows or figures that still differ.
-        proven_at: When it was last proven that nothing differs; None: never.
-        proof: The newest comparison made to prove it; None: there is none.
+        proof: How the newest verification came out; None: there is none yet.
     """
 
     word: Literal["loading", "stopped", "gap", "behind", "short", "well"]
@@ -200,8 +191,7 @@ class Health:
     forbidden: tuple[str, ...]
     healed_today: int
     open: int
-    proven_at: datetime | None
-    proof: ProofRecord | None
+    proof: LastProof | None
 
 
 class HealthBook:
@@ -311,12 +301,12 @@ class HealthBook:
             still = db.execute(
                 sa.select(count).where(here, findings.c.healed_at.is_(None), findings.c.kind != "gap")
             ).scalar_one()
-            proven = db.execute(
-                sa.select(sa.func.max(proofs.c.ended_at)).where(
-                    proofs.c.connection_id == connection.id, proofs.c.state == "proven"
-                )
-            ).scalar()
-        latest = next(iter(self.proofs(connection.id, limit=1)), None)
+            last = db.execute(
+                sa.select(proofs.c.state, proofs.c.asked, proofs.c.differences, proofs.c.ended_at)
+                .where(proofs.c.connection_id == connection.id, proofs.c.state.in_(("proven", "differs")))
+                .order_by(proofs.c.ended_at.desc())
+                .limit(1)
+            ).first()
         read = [one for one in tables if one.state not in ("forbidden", "unavailable")]
         events = next((one for one in tables if EVENTS in one.lists), None)
         told = events is not None and events.state not in ("forbidden", "unavailable")
@@ -333,8 +323,7 @@ class HealthBook:
             forbidden=tuple(one.table for one in tables if one.state == "forbidden"),
             healed_today=int(healed),
             open=int(still),
-            proven_at=proven,
-            proof=latest,
+            proof=None if last is None else _last_proof(last),
         )
 
     def _word(
@@ -415,14 +404,6 @@ class HealthBook:
             for (day, table, kind, silent), held in sorted(sums.items())
         ]
 
-    def proofs(self, connection_id: str, *, limit: int = 50, offset: int = 0) -> list[ProofRecord]:
-        """Return the comparisons made to prove a connection's data complete, newest first."""
-        query = sa.select(*(proofs.c[name] for name in ProofRecord.__dataclass_fields__))
-        query = query.where(proofs.c.connection_id == connection_id)
-        with self._store.read() as db:
-            found = db.execute(query.order_by(proofs.c.started_at.desc(), proofs.c.id).limit(limit).offset(offset))
-            return [ProofRecord(**row._mapping) for row in found]
-
     def budget(self, connection: Connection, now: datetime | None, following: Following | None = None) -> Budget:
         """Return what a connection's requests come to, as far as the store tells: payments and forecast as last worked out.
 
@@ -462,9 +443,7 @@ class HealthBook:
             due = now if stretch.wanted_at is not None else stretch.listed_at + every
             dues.append((due, stretch))
         with self._store.read() as db:
-            last = db.execute(
-                sa.select(sa.func.max(proofs.c.started_at)).where(proofs.c.connection_id == connection.id)
-            ).scalar()
+            last = db.execute(sa.select(follows.c.verified_at).where(follows.c.connection_id == connection.id)).scalar()
         return Ahead(
             look_at=connection.next_sync_at,
             follow_every=known.follow_every,
@@ -517,6 +496,12 @@ def _as_of(lists: Sequence[sa.Row[Any]]) -> datetime | None:
     read = [row.complete_as_of for row in lists if row.state not in ("forbidden", "unavailable")]
     read = read or [row.complete_as_of for row in lists]
     return None if None in read else cast(datetime, min(read))
+
+
+def _last_proof(row: Any) -> LastProof:
+    asked: Mapping[str, Any] = row.asked
+    whole = asked.get("extent") == "full" and not any(asked.get(bound) for bound in ("lists", "start", "end"))
+    return LastProof(tied=row.state == "proven", whole=whole, differences=row.differences, at=row.ended_at)
 
 
 def _inside(catalog: Catalog) -> dict[str, str]:

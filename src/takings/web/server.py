@@ -16,6 +16,7 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 from litestar.types import Message, Scope
 
+from takings.alerts import Health
 from takings.web import built, deliveries
 from takings.web.chart import chart_json, chart_value, point_name
 from takings.web.context import App, Elsewhere, Form, FromApp, Reader
@@ -25,6 +26,9 @@ from takings.web.pages import (
     channels,
     choose,
     connections,
+    connections_drift,
+    connections_health,
+    connections_runs,
     connections_webhook,
     errors,
     health,
@@ -32,6 +36,7 @@ from takings.web.pages import (
     home,
     people,
     profile,
+    proofs,
     rows,
     sign_in,
     tables,
@@ -46,6 +51,10 @@ PAGES: Final = (
     choose,
     alerts,
     connections,
+    connections_health,
+    connections_runs,
+    connections_drift,
+    proofs,
     connections_webhook,
     channels,
     sign_in,
@@ -93,7 +102,7 @@ def create(app: App) -> Litestar:
             {
                 "takings": app,
                 "desk": deliveries.Desk(),
-                "health": health.Health(app),
+                "health": Health(app.store, app.warehouse.snapshot, app.clock),
                 "figures": app.alerts.figures(),
             }
         ),

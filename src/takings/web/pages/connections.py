@@ -21,9 +21,17 @@ from takings.connections import (
 )
 from takings.errors import Invalid, TakingsError
 from takings.web.context import App, Flash, FromApp, FromForm, FromReader, Reader, go, show
-from takings.web.pages import connections_accounts, connections_live, connections_new
+from takings.web.pages import (
+    connections_accounts,
+    connections_health,
+    connections_live,
+    connections_new,
+    connections_runs,
+)
+from takings.web.pages.connections_health import HealthPart, Steps
 from takings.web.pages.connections_live import LivePart
 from takings.web.pages.connections_parts import ADMIN, HOME, SourceRow, connections_of, size, source_row
+from takings.web.pages.connections_runs import RunRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +52,10 @@ class ConnectionPage:
 
     Attributes:
         row: As in the list.
-        live: Its progress, which the stream renews.
+        live: Its progress, which the stream renews while it first loads.
+        health: How in step it is, which the stream renews from then on.
+        steps: What comes next, what its requests come to, and what differed.
+        runs: The latest ones.
         can: What may be done with it now.
         platform: The platform whose key reads it; None: it has its own key.
         connected: How many accounts could be followed with its key and are not; 0: none.
@@ -54,6 +65,9 @@ class ConnectionPage:
     row: SourceRow
     worker: bool
     live: LivePart
+    health: HealthPart
+    steps: Steps
+    runs: tuple[RunRow, ...]
     can: frozenset[str]
     platform: Connection | None
     connected: int
@@ -97,6 +111,9 @@ def detail(app: FromApp, reader: FromReader, connection_id: FromPath[str]) -> Re
         row=source_row(standing, reader, families(app.store, connection_id).get(connection_id)),
         worker=worker_is_there(app.store, reader.now),
         live=connections_live.live_part(at, connection, reader),
+        health=connections_health.health_part(app, connection, reader),
+        steps=connections_health.steps(app, connection, reader),
+        runs=connections_runs.rows_of(app.health.runs(connection_id, limit=connections_runs.RECENT), reader),
         can=possible(connection),
         platform=None if connection.platform_id is None else service.get(connection.platform_id),
         connected=_could_follow(connection, at),
@@ -164,7 +181,7 @@ def disconnect(app: FromApp, reader: FromReader, form: FromForm, connection_id: 
 def possible(connection: Connection) -> frozenset[str]:
     """Return what may be done with a connection in its present state."""
     found: dict[str, frozenset[str]] = {
-        "active": frozenset(("pause", "sync", "reauthenticate", "rename", "disconnect")),
+        "active": frozenset(("pause", "sync", "verify", "reread", "reauthenticate", "rename", "disconnect")),
         "failed": frozenset(("pause", "sync", "reauthenticate", "rename", "disconnect")),
         "paused": frozenset(("resume", "reauthenticate", "rename", "disconnect")),
         "reauth": frozenset(("reauthenticate", "rename", "disconnect")),

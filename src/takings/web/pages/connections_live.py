@@ -16,21 +16,13 @@ from litestar.response.sse import ServerSentEventMessage
 
 from takings.connections import Connection, ListProgress, Progress, progress, standings
 from takings.web.context import FromApp, FromReader, Reader
+from takings.web.pages.connections_health import LIST_TONES, health_part
 from takings.web.pages.connections_parts import ADMIN, HOME, connections_of, duration, rounded, source_row
 
 LOOK_EVERY_S: Final = 1.0
 #: A stream ends by itself and the browser opens the next one: so rights are checked again, and servers can stop.
 STREAM_S: Final = 45.0
 _KEEP_ALIVE_EVERY: Final = 15
-
-LIST_TONES: Final = {
-    "waiting": "quiet",
-    "running": "busy",
-    "complete": "good",
-    "partial": "warn",
-    "forbidden": "bad",
-    "unavailable": "quiet",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +86,10 @@ async def stream(
         now = replace(reader, now=app.clock.now())
         part = live_part(found, connection, now)
         row = source_row(standings(app.store, connection_id)[0], now)
-        return str(template.render(live=part, row=row, connection=connection, reader=now, w=reader.words))
+        health = health_part(app, connection, now)
+        return str(
+            template.render(live=part, health=health, row=row, connection=connection, reader=now, w=reader.words)
+        )
 
     async def messages() -> AsyncIterator[ServerSentEventMessage]:
         shown = None
@@ -113,7 +108,8 @@ async def stream(
 def live_part(found: Progress, connection: Connection, reader: Reader) -> LivePart:
     """Say in the reader's words how far a connection is."""
     words, run = reader.words, found.run
-    running = found.is_running and connection.state == "active"
+    # What runs after the first load is told by the health of the connection.
+    running = found.is_running and run is not None and run.kind == "backfill" and connection.state == "active"
     waiting = (
         connection.state == "active" and not found.is_running and (run is None or connection.sync_wanted_at is not None)
     )
