@@ -234,6 +234,24 @@ def test_a_withdrawn_access_asks_to_be_given_again(
     assert (again.state, again.created_at) == ("active", made.created_at)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_who_ends_the_access_at_stripe_is_told_so_and_heals_by_consent(
+    simulator_factory: Callable[..., Simulator], make_house: Callable[..., House], way: Way
+) -> None:
+    house = make_house(simulator_factory(objects=300))
+    made = join(house, way)
+    assert house.service.mark_reauth(made.id) is False  # it is asked, whoever says so
+    house.stripe.withdraw()
+    assert house.service.mark_reauth(made.id) is True
+    told = house.service.get(made.id)
+    assert (told.state, told.reason_code) == ("reauth", "connections.deauthorized")
+    assert told.reason is not None and "ended Takings’ access at Stripe" in told.reason
+    carried = consented(house.stripe, house.service.authorization.begin(house.admin, way, BACK, made.id))
+    done = house.service.authorization.finish(house.admin, state=carried["state"], code=carried["code"], error=None)
+    again = house.service.reauthenticate(house.admin, made.id, done.credentials)
+    assert (again.state, again.reason, again.created_at) == ("active", None, made.created_at)
+
+
 def test_disconnecting_a_platform_tells_stripe(
     simulator_factory: Callable[..., Simulator], make_house: Callable[..., House]
 ) -> None:
