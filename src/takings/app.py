@@ -16,6 +16,7 @@ from takings.alerts import Alerts
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
+from takings.proof import Proof, ProofBook, Verifier
 from takings.reports import Reports
 from takings.settings import Settings
 from takings.simulator.process import Simulator
@@ -83,13 +84,15 @@ class App:
     sync: Sync
     health: HealthBook
     rereading: Rereading
+    proof: Proof
     alerts: Alerts
     reports: Reports
     sample: Sample
 
     def worker(self) -> Worker:
         """Return a worker over these parts."""
-        chores = (self.alerts.watch(), Discovering(self.connections, self.clock))
+        verifier = Verifier(self.proof, self.proof.book, self.connections, self.store, self.settings, self.clock)
+        chores = (self.alerts.watch(), Discovering(self.connections, self.clock), verifier)
         return Worker(self.sync, self.connections, self.store, self.warehouse, self.clock, chores)
 
     def close(self) -> None:
@@ -138,6 +141,16 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         sync=sync,
         health=health,
         rereading=Rereading(store, connections, health, sync.stretches, audit, clock),
+        proof=Proof(
+            store,
+            warehouse,
+            catalog,
+            connections,
+            deliveries,
+            ProofBook(store, connections, audit, clock),
+            settings,
+            clock,
+        ),
         alerts=Alerts(store, vault, settings, clock, audit),
         reports=Reports(warehouse, clock),
         sample=sample,

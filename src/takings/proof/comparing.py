@@ -17,6 +17,7 @@ from takings.sync.follow import EVENTS_TABLE
 from takings.sync.plan import Window
 from takings.sync.stretches import Stretch
 from takings.warehouse import Delivery, Scope, Warehouse
+from takings.warehouse.engine import Session
 from takings.warehouse.integrity import living, within
 from takings.warehouse.tables import Table
 
@@ -81,6 +82,7 @@ class Comparing:
         self._groups: dict[str, _Group] = {}
         self._wholes: dict[str, _Whole] = {}
         self._ended: list[_Whole] = []
+        self._listed: list[_Group] = []
         self._asked: set[tuple[str, str]] = set()
         self._pending: list[Delivery] = []
         self._pending_rows = 0
@@ -139,10 +141,8 @@ class Comparing:
         self.shown[group.stretch.list] += len(fresh)
         group.open += len(read.born)
         group.open -= read.after.done
-        if group.open == 0:
-            if not group.failed and self._search:
-                self._look_for_ghosts(group)
-            group.seen = set()
+        if group.open == 0 and not group.failed and self._search:
+            self._listed.append(group)
 
     def _step_whole(self, read: Read) -> None:
         window = read.before
@@ -152,18 +152,36 @@ class Comparing:
         if read.after.done:
             self._ended.append(self._wholes.pop(window.id))
 
-    def _look_for_ghosts(self, group: _Group) -> None:
+    def flush(self) -> bool:
+        """Compare what has come and was not compared yet; return whether more is to be read because of it."""
+        deliveries, self._pending, self._pending_rows = self._pending, [], 0
+        ended, self._ended = self._ended, []
+        listed, self._listed = self._listed, []
+        if deliveries:
+            self._compare(deliveries)
+        doubtful: list[Window] = []
+        if listed or ended:
+            with self._warehouse.reading() as session:
+                for group in listed:
+                    doubtful += self._look_for_ghosts(session, group)
+                    group.seen = set()
+                self._look_for_inner_ghosts(session, ended)
+        self._reader.offer(doubtful)
+        return bool(doubtful)
+
+    def _look_for_ghosts(self, session: Session, group: _Group) -> list[Window]:
+        """Return the windows that ask for rows which a stretch did not show though they are here."""
         stretch = group.stretch
         table = self._catalog.endpoint(stretch.list).table
         if table == EVENTS_TABLE:
-            return  # Stripe forgets its events; we do not
+            return []  # Stripe forgets its events; we do not
         bounds = (stretch.start, stretch.end) if stretch.bounded else (None, None)
         typed = self._tables[table]
-        rows = self._warehouse.query(
-            f"SELECT t.id AS id FROM {typed.name} AS t WHERE t._account = $account AND t._livemode = $livemode "
+        rows = session.execute(
+            f"SELECT t.id FROM {typed.name} AS t WHERE t._account = $account AND t._livemode = $livemode "
             f"AND t._deleted_at IS NULL AND t._version_at < $began{within(typed, *bounds)}",
             {"account": self._scope.account, "livemode": self._scope.livemode, "began": group.began},
-        ).rows
+        ).fetchall()
         doubtful: list[Window] = []
         for (identifier,) in rows:
             if identifier in group.seen:
@@ -173,19 +191,14 @@ class Comparing:
                 self._note(table, "ghost", identifier)
             else:
                 doubtful.append(replace(window, purpose="confirm"))
-        self._reader.offer(doubtful)
+        return doubtful
 
-    def flush(self) -> None:
-        """Compare what has come and was not compared yet."""
-        deliveries, self._pending, self._pending_rows = self._pending, [], 0
-        ended, self._ended = self._ended, []
-        if deliveries:
-            self._compare(deliveries)
+    def _look_for_inner_ghosts(self, session: Session, ended: list[_Whole]) -> None:
         by_table: dict[str, dict[str, _Whole]] = {}
         for whole in ended:
             by_table.setdefault(whole.table, {})[whole.parent] = whole
         for table, wholes in by_table.items():
-            for identifier, parent, at in self._living(table, list(wholes), ids=False):
+            for identifier, parent, at in self._living(session, table, list(wholes), ids=False):
                 if identifier not in wholes[parent].seen and at < wholes[parent].began:
                     self._note(table, "ghost", identifier, parent)
 
@@ -217,12 +230,14 @@ class Comparing:
         until = self._told_until.get(table)
         return until is not None and created is not None and from_unix(created) >= until
 
-    def _living(self, table: str, named: list[str], *, ids: bool) -> list[tuple[str, str, datetime]]:
+    def _living(self, session: Session, table: str, named: list[str], *, ids: bool) -> list[tuple[str, str, datetime]]:
         asked = {"account": self._scope.account, "livemode": self._scope.livemode, "ids": named}
-        rows = self._warehouse.query(living(self._tables[table], ids=ids), asked).rows
-        return [(row[0], row[1], row[2]) for row in rows]
+        return session.execute(living(self._tables[table], ids=ids), asked).fetchall()
 
     def alive(self, table: str, ids: Iterable[str]) -> set[str]:
         """Return those rows of a table that are here and not marked as deleted."""
         wanted = list(ids)
-        return {row[0] for row in self._living(table, wanted, ids=True)} if wanted else set()
+        if not wanted:
+            return set()
+        with self._warehouse.reading() as session:
+            return {row[0] for row in self._living(session, table, wanted, ids=True)}

@@ -36,8 +36,9 @@ from takings.sync.plan import Window
 from takings.sync.runner import SINGLES
 from takings.sync.states import OPEN, open_rows
 from takings.warehouse import Scope, Warehouse, integrity
+from takings.warehouse.engine import Session
 from takings.warehouse.model import content_hash
-from takings.warehouse.tables import all_tables
+from takings.warehouse.tables import Table, all_tables
 
 #: Stretches that are chosen by dice when the youngest rows are verified.
 SAMPLES: Final = 12
@@ -357,14 +358,16 @@ class Proof:
     def _drain(self, work: _Work, reader: Reader, into: Comparing) -> None:
         last = self._clock.monotonic()
         before = work.rows
-        for read in reader.read():
-            into.take(read)
-            work.requests += read.requests
-            work.rows = before + sum(into.rows.values())
-            if self._clock.monotonic() - last >= _BEAT_S:
-                last = self._clock.monotonic()
-                self._say(work, "compare")
-        into.flush()
+        more = True
+        while more and not work.stop.is_set():
+            for read in reader.read():
+                into.take(read)
+                work.requests += read.requests
+                work.rows = before + sum(into.rows.values())
+                if self._clock.monotonic() - last >= _BEAT_S:
+                    last = self._clock.monotonic()
+                    self._say(work, "compare")
+            more = into.flush()
 
     def _again(self, work: _Work, standings: Mapping[str, Standing], first: Comparing) -> Differing:
         """Get in step once more and ask for each row that differs by itself: what changed meanwhile is no difference."""
@@ -545,67 +548,79 @@ class Proof:
         self, work: _Work, standings: Mapping[str, Standing], chosen: Sequence[Stretch]
     ) -> tuple[dict[str, Part], Differing]:
         """Check rows against the payloads they came from: all of them, or those of what was chosen by dice."""
-        spans: dict[str, list[tuple[int | None, int | None]]] = {}
         everything = work.asked.extent != "sampled" and work.asked.start is None and work.asked.end is None
-        if everything:
-            wanted = {self._catalog.endpoint(path).table for path in work.asked.lists}
-            wanted |= {n.table for one in list(wanted) for n in self._cutter.nested.get(one, ())}
-            spans = {one: [(None, None)] for one in self._tables if not wanted or one in wanted}
-        else:
-            for stretch in chosen:
-                span = (stretch.start, stretch.end) if stretch.bounded else (None, None)
-                spans.setdefault(self._catalog.endpoint(stretch.list).table, []).append(span)
         unfilled = set(self._warehouse.unfilled())
-        here = self._warehouse.count(work.scope, list(spans))
         parts: dict[str, Part] = {}
         found: Differing = {}
         asked = {"account": work.scope.account, "livemode": work.scope.livemode}
-        for name, its in spans.items():
-            if work.stop.is_set():
-                break
-            table = self._tables[name]
-            lost = self._ids(integrity.lost(table), {**asked, "table": name}) if everything else []
-            if not here[name] and not lost:
-                continue
-            if name in unfilled:
+        with self._warehouse.reading() as session:
+            held = {row[0] for row in session.execute(integrity.HELD, asked).fetchall()}
+            held |= {table for table, rows in self._runs.table_rows(work.connection.id).items() if rows}
+            spans = self._spans(work.asked, chosen, held & self._tables.keys(), everything)
+            for name, its in spans.items():
+                if work.stop.is_set():
+                    break
+                if name in unfilled:
+                    parts[name] = Part(
+                        check="integrity",
+                        state="incomplete",
+                        table=name,
+                        reason=f"Its columns are yet to be filled after an upgrade: `takings rebuild --table {name}`.",
+                        reason_code="proof.unfilled",
+                    )
+                    continue
+                rows, unsound = self._unsound(session, self._tables[name], its, everything, {**asked, "table": name})
+                bad = {one for ids in unsound.values() for one in ids}
+                found.update({(name, kind): dict.fromkeys(ids, "") for kind, ids in unsound.items() if ids})
                 parts[name] = Part(
                     check="integrity",
-                    state="incomplete",
+                    state="differs" if bad else "proven",
                     table=name,
-                    reason=f"Its columns are yet to be filled after an upgrade: `takings rebuild --table {name}`.",
-                    reason_code="proof.unfilled",
+                    rows=rows,
+                    of=None if everything else self._runs.table_rows(work.connection.id).get(name),
+                    differences=len(bad),
                 )
-                continue
-            altered: set[str] = set()
-            checked = 0
-            for start, end in its:
-                values = {**asked, "table": name}
-                altered.update(self._ids(integrity.altered(table, start, end), values))
-                with self._warehouse.stream(integrity.payloads(table, start, end), values, batch=2_000) as (_, batches):
-                    for batch in batches:
-                        checked += len(batch)
-                        altered.update(row[0] for row in batch if content_hash(row[2].encode()) != row[1])
-            doubled = self._ids(integrity.doubled(table), asked)
-            unsound: tuple[tuple[Kind, Iterable[str]], ...] = (
-                ("altered", altered),
-                ("duplicate", doubled),
-                ("missing", lost),
-            )
-            found.update({(name, kind): dict.fromkeys(ids, "") for kind, ids in unsound if ids})
-            bad = len({*altered, *doubled, *lost})
-            parts[name] = Part(
-                check="integrity",
-                state="differs" if bad else "proven",
-                table=name,
-                rows=here[name] if everything else checked,
-                of=None if everything else here[name],
-                differences=bad,
-            )
-            self._say(work, "integrity")
+                self._say(work, "integrity")
         return parts, found
 
-    def _ids(self, sql: str, asked: Mapping[str, object]) -> list[str]:
-        return [row[0] for row in self._warehouse.query(sql, asked).rows]
+    def _spans(
+        self, asked: Asked, chosen: Sequence[Stretch], held: set[str], everything: bool
+    ) -> dict[str, list[tuple[int | None, int | None]]]:
+        """Return which rows of which tables are checked, as ranges of Unix seconds."""
+        if everything:
+            wanted = {self._catalog.endpoint(path).table for path in asked.lists}
+            wanted |= {n.table for one in list(wanted) for n in self._cutter.nested.get(one, ())}
+            return {one: [(None, None)] for one in sorted(held) if not wanted or one in wanted}
+        spans: dict[str, list[tuple[int | None, int | None]]] = {}
+        for stretch in chosen:
+            table = self._catalog.endpoint(stretch.list).table
+            if table in held:
+                spans.setdefault(table, []).append((stretch.start, stretch.end) if stretch.bounded else (None, None))
+        return spans
+
+    def _unsound(
+        self,
+        session: Session,
+        table: Table,
+        spans: Sequence[tuple[int | None, int | None]],
+        everything: bool,
+        asked: Mapping[str, object],
+    ) -> tuple[int, dict[Kind, set[str]]]:
+        """Return how many rows of a table were checked, and the ids of those that do not stand as they should, by kind."""
+        found: dict[Kind, set[str]] = {"altered": set(), "duplicate": set(), "missing": set()}
+        rows = 0
+        for start, end in spans:
+            if everything:
+                for kind, identifier in session.execute(integrity.unsound(table), asked).fetchall():
+                    found[kind].add(identifier)
+            else:
+                altered = session.execute(integrity.altered(table, start, end), asked).fetchall()
+                found["altered"].update(row[0] for row in altered)
+            session.execute(integrity.payloads(table, start, end), asked)
+            while batch := session.fetchmany(2_000):
+                rows += len(batch)
+                found["altered"].update(row[0] for row in batch if content_hash(row[2].encode()) != row[1])
+        return rows, found
 
     def _integrity_parts(self, work: _Work, parts: Mapping[str, Part], unsound: Differing) -> None:
         work.parts += [parts[name] for name in sorted(parts)]
@@ -785,7 +800,10 @@ class Proof:
         if table not in self._tables:
             return set()
         asked = {"account": work.scope.account, "livemode": work.scope.livemode, "ids": list(ids)}
-        return {row[0] for row in self._warehouse.query(integrity.living(self._tables[table], ids=True), asked).rows}
+        with self._warehouse.reading() as session:
+            return {
+                row[0] for row in session.execute(integrity.living(self._tables[table], ids=True), asked).fetchall()
+            }
 
     def _say(self, work: _Work, doing: str) -> None:
         work.tell(Progress(doing, work.requests, work.estimate, work.rows))

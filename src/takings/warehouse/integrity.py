@@ -59,17 +59,23 @@ def payloads(table: Table, start: int | None = None, end: int | None = None) -> 
     )
 
 
-def doubled(table: Table) -> str:
-    """Return the question for ids that more than one typed row bears."""
-    return f"SELECT t.id AS id FROM {table.name} AS t WHERE {_OWNER} GROUP BY t.id HAVING count(*) > 1"
+def unsound(table: Table) -> str:
+    """Return the question for ids of rows that do not stand as they should, each with what is wrong.
 
-
-def lost(table: Table) -> str:
-    """Return the question for ids of objects of which there are versions and no typed row."""
+    ``altered``: see :func:`altered`; ``duplicate``: more than one typed row bears the id; ``missing``: there are versions
+    of it and no typed row. Parameters: ``table``, ``account``, ``livemode``.
+    """
     return (
-        "SELECT DISTINCT v.id AS id FROM raw.versions AS v WHERE v.resource = $table AND v.account = $account "
-        f"AND v.livemode = $livemode AND NOT EXISTS (SELECT 1 FROM {table.name} AS t WHERE {_OWNER} AND t.id = v.id)"
+        f"SELECT 'altered' AS kind, a.id AS id FROM ({altered(table)}) AS a UNION ALL "
+        f"SELECT 'duplicate' AS kind, t.id AS id FROM {table.name} AS t WHERE {_OWNER} GROUP BY t.id HAVING count(*) > 1 "
+        "UNION ALL SELECT DISTINCT 'missing' AS kind, v.id AS id FROM raw.versions AS v WHERE v.resource = $table "
+        "AND v.account = $account AND v.livemode = $livemode "
+        f"AND NOT EXISTS (SELECT 1 FROM {table.name} AS t WHERE {_OWNER} AND t.id = v.id)"
     )
+
+
+#: Which tables an owner has versions of. Parameters: ``account``, ``livemode``.
+HELD = "SELECT DISTINCT v.resource FROM raw.versions AS v WHERE v.account = $account AND v.livemode = $livemode"
 
 
 def living(table: Table, *, ids: bool) -> str:

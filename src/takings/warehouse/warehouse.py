@@ -184,6 +184,20 @@ class Warehouse:
         with self._asked(sql, params, timeout_s) as session:
             return session.to_arrow_table()
 
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Lend a session for many of the program's own questions, all about one state of the warehouse.
+
+        Raises:
+            Unavailable: The warehouse is in trouble.
+        """
+        with self._engine.session(write=False) as session, mapped():
+            session.execute("BEGIN TRANSACTION")
+            try:
+                yield session
+            finally:
+                session.execute("ROLLBACK")
+
     def count(self, scope: Scope, tables: Sequence[str] | None = None) -> dict[str, int]:
         """Count the rows of one owner that Stripe still has, by table.
 
