@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import default
@@ -23,9 +24,9 @@ from aiosmtpd.smtp import AuthResult
 from structlog.testing import capture_logs
 
 from takings.accounts import Audit, People
-from takings.alerts import Alerts, BudgetFacts
+from takings.alerts import Alerts, BudgetFacts, Health
 from takings.alerts.hook import SIGNATURE
-from takings.errors import Invalid, NotAllowed, NotFound
+from takings.errors import Invalid, NotAllowed, NotFound, Unavailable
 from takings.settings import Settings, load
 from takings.store import Store, Vault, schema
 from takings.store import vault as vaults
@@ -294,7 +295,9 @@ def test_what_begins_together_is_told_together(house: House, mail: tuple[MailSer
     assert letter["subject"] == "[Takings] 4 nouvelles alertes"
     text = letter.get_body(("plain",))
     assert text is not None
-    assert text.get_content().index("«\u00a0Bar\u00a0»") < text.get_content().index("ne peut plus lire charges"), "serious first"
+    assert text.get_content().index("«\u00a0Bar\u00a0»") < text.get_content().index("ne peut plus lire charges"), (
+        "serious first"
+    )
 
 
 def test_old_tables_are_told_after_a_while_and_not_after_a_start(house: House, mail: tuple[MailServer, int]) -> None:
@@ -632,3 +635,39 @@ def test_figures_are_text_for_prometheus(house: House) -> None:
         assert line in text.splitlines()
     assert "backfill" not in text
     assert "process_cpu_seconds_total" in text
+
+
+# -- health
+
+
+def test_health_names_the_part_that_fails(house: House, tmp_path: Path) -> None:
+    def broken() -> int:
+        raise Unavailable("warehouse.disk", "The disk that holds /secret/path is full.")
+
+    assert Health(house.store, lambda: 1, house.clock).failing() is None
+    assert Health(house.store, broken, house.clock).failing() == "warehouse"
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(b"no database at all" * 100)
+    with closing(Store(sa.create_engine(f"sqlite:///{damaged}"))) as store:
+        assert Health(store, lambda: 1, house.clock).failing() == "store"
+
+
+def test_health_looks_now_and_then_and_a_look_that_hangs_is_a_failure(house: House) -> None:
+    looks, held = [], threading.Event()
+
+    def slow() -> None:
+        looks.append(1)
+        held.wait(30)
+
+    health = Health(house.store, slow, house.clock, patience_s=0.2)
+    assert health.failing() == "warehouse"
+    house.clock.sleep(60)
+    assert (health.failing(), len(looks)) == ("warehouse", 1), "nobody waits for it again"
+    held.set()
+    for thread in threading.enumerate():
+        if thread.name == "health":
+            thread.join()
+    assert (health.failing(), len(looks)) == (None, 2)
+    assert (health.failing(), len(looks)) == (None, 2)
+    house.clock.sleep(6)
+    assert (health.failing(), len(looks)) == (None, 3)

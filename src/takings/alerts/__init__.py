@@ -2,6 +2,7 @@
 
 from takings.alerts.channels import Channels
 from takings.alerts.figures import FIGURES_TYPE, Figures
+from takings.alerts.health import Health
 from takings.alerts.model import (
     KINDS,
     SERIOUS,
@@ -33,6 +34,7 @@ __all__ = [
     "Channel",
     "Channels",
     "Figures",
+    "Health",
     "HookSettings",
     "Kind",
     "MailSettings",
