@@ -146,6 +146,8 @@ class Writer:
                     change.deleted_ids += self._alive(session, self._tables[name], scope, group)
             for (name, scope), ghosts in self._ghosts(session, groups, result).items():
                 result.table(name, scope).deleted_ids += list(ghosts)
+            for (name, scope), orphans in self._orphans(session, groups, result).items():
+                result.table(name, scope).deleted_ids += list(orphans)
             return result
 
         return self._tried(look, write=False) if groups else WriteResult()
@@ -195,6 +197,9 @@ class Writer:
             for (name, scope), ghosts in self._ghosts(session, groups, result).items():
                 change = result.table(name, scope)
                 versions.extend(self._mark(session, self._tables[name], scope, ghosts, change))
+            for (name, scope), orphans in self._orphans(session, groups, result).items():
+                change = result.table(name, scope)
+                versions.extend(self._mark(session, self._tables[name], scope, orphans, change))
             if versions:
                 session.register("arriving", pa.concat_tables(versions))
                 names = ", ".join(quote(column) for column in _SCHEMA.names)
@@ -355,6 +360,28 @@ class Writer:
             }
             if ghosts:
                 found[name, scope] = ghosts
+        return found
+
+    def _orphans(
+        self, session: Session, groups: dict[tuple[str, Scope], _Group], result: WriteResult
+    ) -> dict[tuple[str, Scope], dict[str, Delivery]]:
+        """Find children whose parent has just been marked as deleted: what lies inside an object goes with it."""
+        found: dict[tuple[str, Scope], dict[str, Delivery]] = {}
+        for (name, scope), group in groups.items():
+            buried = [one for one in result.table(name, scope).deleted_ids if one in group.gone]
+            inside = {nested.table for nested in self._tables[name].resource.nested} & self._tables.keys()
+            if not buried or not inside:
+                continue
+            session.register("parents", pa.table({"id": pa.array(buried, pa.string())}))
+            for child in sorted(inside):
+                rows = session.execute(
+                    f"SELECT t.id, t._parent FROM {self._tables[child].name} AS t WHERE t._account = $1 "
+                    "AND t._livemode = $2 AND t._deleted_at IS NULL AND t._parent IN (SELECT id FROM parents)",
+                    [scope.account, scope.livemode],
+                ).fetchall()
+                if rows:
+                    found.setdefault((child, scope), {}).update((row[0], group.gone[row[1]].delivery) for row in rows)
+            session.unregister("parents")
         return found
 
     def _mark(
