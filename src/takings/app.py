@@ -12,7 +12,7 @@ from typing import Final
 
 from takings import catalog as catalogs
 from takings.accounts import Audit, People, Sessions
-from takings.alerts import Alerts
+from takings.alerts import Alerts, BudgetFacts, Budgets
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
@@ -21,7 +21,7 @@ from takings.reports import Reports
 from takings.settings import Settings
 from takings.simulator.process import Simulator
 from takings.store import Store, Vault
-from takings.sync import HealthBook, Rereading, Sync, Worker
+from takings.sync import HealthBook, Maintenance, Rereading, Sync, Worker
 from takings.warehouse import Warehouse
 
 SAMPLE_OBJECTS: Final = 20_000
@@ -92,7 +92,8 @@ class App:
     def worker(self) -> Worker:
         """Return a worker over these parts."""
         verifier = Verifier(self.proof, self.proof.book, self.connections, self.store, self.settings, self.clock)
-        chores = (self.alerts.watch(), Discovering(self.connections, self.clock), verifier)
+        maintenance = Maintenance(self.warehouse, self.settings, self.clock)
+        chores = (self.alerts.watch(), Discovering(self.connections, self.clock), verifier, maintenance)
         return Worker(self.sync, self.connections, self.store, self.warehouse, self.clock, chores)
 
     def close(self) -> None:
@@ -100,6 +101,16 @@ class App:
         self.sample.close()
         self.warehouse.close()
         self.store.close()
+
+
+def _budgets(connections: Connections, health: HealthBook, clock: Clock) -> Budgets:
+    """Return what tells alerts how far a connection's share of Stripe's read allocation is used up."""
+
+    def facts(connection_id: str) -> BudgetFacts | None:
+        known = health.budget(connections.get(connection_id), clock.now())
+        return BudgetFacts(used=known.upkeep, limit=known.limit)
+
+    return facts
 
 
 def build(settings: Settings, clock: Clock | None = None) -> App:
@@ -151,7 +162,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
             settings,
             clock,
         ),
-        alerts=Alerts(store, vault, settings, clock, audit),
+        alerts=Alerts(store, vault, settings, clock, audit, _budgets(connections, health, clock)),
         reports=Reports(warehouse, clock),
         sample=sample,
     )

@@ -16,6 +16,7 @@ from takings.sync.health import (
     TableHealth,
     steady,
 )
+from takings.sync.maintenance import Maintenance
 from takings.sync.rereading import Rereading
 from takings.sync.stretches import Stretch, StretchBook
 from takings.sync.sync import Summary, Sync
@@ -37,6 +38,7 @@ __all__ = [
     "HealthBook",
     "LastProof",
     "ListProgress",
+    "Maintenance",
     "Rereading",
     "RunBook",
     "RunRecord",

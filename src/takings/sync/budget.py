@@ -46,6 +46,11 @@ class Budget:
         return sum(self.used.values())
 
     @property
+    def upkeep(self) -> int:
+        """Requests of the last thirty days that count against the limit: all but those of first loads."""
+        return sum(self.used.get(purpose, 0) for purpose in ("follow", "reconcile", "verify"))
+
+    @property
     def pace(self) -> float:
         """By what factor times between two looks at one thing are stretched to stay within the limit: 1 or more."""
         polls = PERIOD / self.follow_every

@@ -35,7 +35,7 @@ _CHORES_EVERY_S: Final = 15.0
 class Chore(Protocol):
     """Something that is looked after beside the connections."""
 
-    def tick(self) -> None:
+    def tick(self) -> object:
         """Do what is due; cheap when nothing is."""
         ...
 
@@ -49,7 +49,7 @@ class Worker:
         store: The product's own database.
         warehouse: Where rows go.
         clock: The one clock.
-        chores: What else is looked after, one after the other, in a thread of its own.
+        chores: What else is looked after, each in a thread of its own.
     """
 
     def __init__(
@@ -72,8 +72,12 @@ class Worker:
         """Work until ``stop`` is set; then let go of runs where they are, for another time."""
         seen = float("-inf")
         self._log.info("worker.started", pid=os.getpid())
-        chores = threading.Thread(target=self._look_after, args=(stop,), name="chores", daemon=True)
-        chores.start()
+        threads = [
+            threading.Thread(target=self._look_after, args=(chore, stop), name=type(chore).__name__, daemon=True)
+            for chore in self._chores
+        ]
+        for thread in threads:
+            thread.start()
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="connection") as pool:
             while not stop.is_set():
                 try:
@@ -86,24 +90,22 @@ class Worker:
                 stop.wait(_LOOK_S)
             for _, halt in self._busy.values():
                 halt.set()
-        chores.join(_CHORES_PATIENCE_S)
+        for thread in threads:
+            thread.join(_CHORES_PATIENCE_S)
         try:
             self._sync.book.worker_gone(self._id)
         except TakingsError as error:
             self._log.warning("worker.unsaid", code=error.code)
         self._log.info("worker.stopped")
 
-    def _look_after(self, stop: threading.Event) -> None:
+    def _look_after(self, chore: Chore, stop: threading.Event) -> None:
         while not stop.is_set():
-            for chore in self._chores:
-                if stop.is_set():
-                    return
-                try:
-                    chore.tick()
-                except TakingsError as error:
-                    self._log.warning("worker.chore_failed", chore=type(chore).__name__, code=error.code)
-                except Exception:
-                    self._log.exception("worker.chore_crashed", chore=type(chore).__name__)
+            try:
+                chore.tick()
+            except TakingsError as error:
+                self._log.warning("worker.chore_failed", chore=type(chore).__name__, code=error.code)
+            except Exception:
+                self._log.exception("worker.chore_crashed", chore=type(chore).__name__)
             stop.wait(_CHORES_EVERY_S)
 
     def _look(self, pool: ThreadPoolExecutor) -> None:
