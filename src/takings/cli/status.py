@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from takings.cli.common import home_option, json_option
 
 if TYPE_CHECKING:
     from takings.app import App
-    from takings.connections import Family, Progress, Standing
+    from takings.connections import Connection, Family, Progress, Standing
 
 NOTEWORTHY = ("running", "partial", "forbidden")
+#: Days over which differences are counted.
+DRIFT_DAYS = 7
 
 
 @click.command(short_help="Show how the connections stand.")
@@ -42,7 +45,11 @@ def status(accounts: bool, as_json: bool, home: Path | None) -> None:
                     "url": (up or {}).get("url"),
                     "worker": worker,
                     "connections": [
-                        described(standing, at, platforms.get(standing.connection.id)) for standing, at in found
+                        {
+                            **described(standing, at, platforms.get(standing.connection.id)),
+                            "health": health(app, standing.connection),
+                        }
+                        for standing, at in found
                     ],
                 }
             )
@@ -62,9 +69,10 @@ def _show(app: App, found: list[tuple[Standing, Progress]], platforms: dict[str,
         click.echo("Connections  none yet: `takings connect`")
         return
     now = app.clock.now()
+    known = {standing.connection.id: health(app, standing.connection) for standing, _ in found}
     click.echo()
     print_table(
-        ["name", "account", "mode", "status", "rows", "complete as of", "next sync"],
+        ["name", "account", "mode", "status", "rows", "in step as of", "oldest table", "next sync"],
         [
             (
                 standing.connection.name,
@@ -72,7 +80,8 @@ def _show(app: App, found: list[tuple[Standing, Progress]], platforms: dict[str,
                 "live" if standing.connection.livemode else "test",
                 standing.status if standing.progress is None else f"{standing.status} {at.share:.0%}",
                 standing.rows,
-                ago(standing.fresh_as_of, now),
+                ago(known[standing.connection.id]["as_of"], now),
+                ago(known[standing.connection.id]["oldest"], now),
                 ago(standing.connection.next_sync_at, now) if standing.connection.next_sync_at else "–",
             )
             for standing, at in found
@@ -83,6 +92,9 @@ def _show(app: App, found: list[tuple[Standing, Progress]], platforms: dict[str,
         if family is not None:
             counts = ", ".join(f"{number:,} {status}" for status, number in sorted(family.counts.items()))
             click.echo(f"\n{standing.connection.name}: {family.total:,} connected accounts ({counts})")
+    for standing, _ in found:
+        if standing.fresh_as_of is not None or known[standing.connection.id]["as_of"] is not None:
+            click.echo(f"\n{standing.connection.name}: {health_said(known[standing.connection.id])}")
     for standing, at in found:
         if standing.connection.reason:
             click.echo(f"\n{standing.connection.name}: {standing.connection.reason}")
@@ -95,6 +107,81 @@ def _show(app: App, found: list[tuple[Standing, Progress]], platforms: dict[str,
                 ["list", "state", "rows", "done", "reason"],
                 [(one.path, one.state, one.rows, f"{one.share:.0%}", one.reason or "") for one in lists],
             )
+
+
+def health(app: App, connection: Connection) -> dict[str, Any]:
+    """Return how in step a connection is, for programs: how far it follows, what differed, what its requests come to."""
+    from zoneinfo import ZoneInfo
+
+    from takings.accounts import company
+
+    firm = company(app.store)
+    zone, now = ZoneInfo(firm.time_zone if firm else "UTC"), app.clock.now()
+    tables = app.health.tables(connection.id)
+    found = app.health.health(connection, tables, now, zone)
+    following, budget = found.following, app.health.budget(connection, now, found.following)
+    drift = app.health.drift(connection.id, now - timedelta(days=DRIFT_DAYS), zone)
+    by_table: dict[str, int] = {}
+    for one in drift:
+        by_table[one.table] = by_table.get(one.table, 0) + one.rows
+    return {
+        "word": found.word,
+        "as_of": found.as_of,
+        "lag_seconds": None if found.lag is None else round(found.lag.total_seconds()),
+        "oldest": min((one.as_of for one in tables if one.rows and one.as_of), default=None),
+        "events_read_to": following.read_to,
+        "gap": None if following.gap_from is None else {"start": following.gap_from, "end": following.gap_to},
+        "drift": {"days": DRIFT_DAYS, "rows": sum(by_table.values()), "by_table": by_table, "open": found.open},
+        "verified": None
+        if found.proof is None
+        else {
+            "at": found.proof.at,
+            "tied": found.proof.tied,
+            "whole": found.proof.whole,
+            "differences": found.proof.differences,
+        },
+        "requests": {
+            "days": 30,
+            "used": budget.spent,
+            "by_purpose": dict(budget.used),
+            "limit": budget.limit,
+            "forecast": budget.forecast or None,
+            "follow_every_seconds": round(budget.follow_every.total_seconds()),
+        },
+        "tables": {
+            one.table: {
+                "state": one.state,
+                "complete_as_of": one.as_of,
+                "compared_at": one.compared_at,
+                "rows": one.rows,
+            }
+            for one in tables
+        },
+    }
+
+
+def health_said(known: dict[str, Any]) -> str:
+    """Return in a sentence what differed of late, how it was verified, and what requests came to."""
+    drift, requests, verified = known["drift"], known["requests"], known["verified"]
+    pieces = []
+    if known["gap"] is not None:
+        pieces.append("events are lost for good, and what they told of is being compared")
+    if drift["rows"]:
+        most = sorted(drift["by_table"].items(), key=lambda pair: (-pair[1], pair[0]))
+        named = ", ".join(f"{table} {rows:,}" for table, rows in most[:3]) + (" …" if len(most) > 3 else "")
+        pieces.append(f"{drift['rows']:,} rows differed in {drift['days']} days ({named})")
+    else:
+        pieces.append(f"nothing differed in {drift['days']} days")
+    if verified is None:
+        pieces.append("not verified yet")
+    else:
+        said = f"{verified['differences']:,} differences"
+        if verified["tied"]:
+            said = "proven complete" if verified["whole"] else "everything tied"
+        pieces.append(f"verified {verified['at']:%Y-%m-%d}: {said}")
+    forecast = "" if requests["forecast"] is None else f", about {requests['forecast']:,} forecast"
+    pieces.append(f"{requests['used']:,} of {requests['limit']:,} requests in {requests['days']} days{forecast}")
+    return "; ".join(pieces) + "."
 
 
 def described(standing: Standing, at: Progress, family: Family | None = None) -> dict[str, Any]:

@@ -301,17 +301,22 @@ def _members(store: Store, of_platform: sa.ColumnElement[bool]) -> list[tuple[Co
 
 
 def _latest_runs(db: sa.Connection, ids: sa.Select[tuple[str]]) -> dict[str, str]:
-    """Return the state of the latest run of each connection."""
-    newest = (
-        sa.select(runs.c.connection_id, sa.func.max(runs.c.started_at).label("at"))
-        .where(runs.c.connection_id.in_(ids))
-        .group_by(runs.c.connection_id)
-        .subquery()
+    """Return what the work on each connection came to: running, partial or complete; none where there was none yet.
+
+    Only a first load counts as running: looks at events and comparisons go on all the time. Where a list is not complete,
+    neither is the connection, whatever the newest run came to: one that found nothing leaves no trace.
+    """
+    short = sa.func.max(sa.case((list_states.c.state == "partial", 1), else_=0))
+    known = (
+        sa.select(list_states.c.connection_id, short)
+        .where(list_states.c.connection_id.in_(ids))
+        .group_by(list_states.c.connection_id)
     )
-    last = sa.select(runs.c.connection_id, runs.c.state).join(
-        newest, sa.and_(newest.c.connection_id == runs.c.connection_id, newest.c.at == runs.c.started_at)
+    found = {row[0]: "partial" if row[1] else "complete" for row in db.execute(known)}
+    loading = sa.select(runs.c.connection_id).where(
+        runs.c.connection_id.in_(ids), runs.c.kind == "backfill", runs.c.state == "running"
     )
-    return {row[0]: row[1] for row in db.execute(last)}
+    return found | dict.fromkeys(db.execute(loading).scalars(), "running")
 
 
 def _facts(store: Store, query: sa.Select[Any]) -> list[_Facts]:

@@ -21,8 +21,8 @@ from takings.web.pages.connections_parts import ADMIN, HOME, connections_of
 from takings.words import Words
 
 PERIODS: Final = (30, 90)
-LISTED: Final = 100
-_IDS: Final = 4
+LISTED: Final = 50
+_IDS: Final = 2
 _COLOURS: Final[tuple[Tone, ...]] = ("a", "b", "c", "d", "e")
 
 

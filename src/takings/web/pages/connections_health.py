@@ -174,8 +174,9 @@ class Steps:
 
 
 def proofs_of(app: App) -> ProofBook:
-    """Return the book of verifications."""
-    return ProofBook(app.store, connections_of(app), app.audit, app.clock)
+    """Return the book of verifications with its type."""
+    found: ProofBook = app.proof.book
+    return found
 
 
 def health_part(app: App, connection: Connection, reader: Reader) -> HealthPart:
