@@ -35,7 +35,7 @@ def person(role: Role, *, disabled: bool = False) -> Person:
     ("role", "may"),
     [
         ("admin", set(Action)),
-        ("standard", {*EVERYBODY, Action.SEE_TABLES}),
+        ("standard", {*EVERYBODY, Action.SEE_TABLES, Action.SEE_ALERTS}),
         ("read_only", EVERYBODY),
     ],
 )
