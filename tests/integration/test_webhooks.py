@@ -16,8 +16,9 @@ import pytest
 import sqlalchemy as sa
 
 from takings.accounts import Audit
+from takings.catalog import load as load_catalog
 from takings.clock import SystemClock, to_unix
-from takings.connections import Credentials, Deliveries, SigningSecrets, records
+from takings.connections import Connections, Credentials, Deliveries, SigningSecrets, records
 from takings.connections.webhooks import KEPT, MOST_BYTES
 from takings.errors import Invalid, NotFound, TakingsError
 from takings.settings import load
@@ -96,7 +97,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     made.store.close()
 
 
-def event(id: str = "evt_1", **changes: Any) -> bytes:
+def event(id: Any = "evt_1", **changes: Any) -> bytes:
     values = {
         "id": id,
         "object": "event",
@@ -127,6 +128,31 @@ def test_an_event_waits_until_it_is_handled_and_the_worker_is_told(house: House)
     (row,) = house.rows()
     assert (row.state, row.body, row.size_bytes) == ("handled", None, len(event()))
     assert (house.deliveries.take("c1", 10), house.deliveries.pending("c1")) == ([], 0)
+
+
+def test_what_came_during_a_look_is_looked_at_next(house: House) -> None:
+    """It rang while nobody listened; what waits since before, and could not be made use of, does not ring for ever."""
+    marking = Connections(
+        house.store, house.vault, load_catalog(), house.settings, house.clock, Audit(house.store, house.clock)
+    )
+    began = house.clock.now()
+    house.deliver(event())
+    for mark in (
+        lambda: marking.mark_synced("c1", began, timedelta(hours=1)),
+        lambda: marking.mark_followed("c1", timedelta(hours=1), began),
+    ):
+        mark()
+        assert house.waits_s("c1") <= 0
+    for mark in (
+        lambda: marking.mark_synced("c1", house.clock.now(), timedelta(hours=1)),
+        lambda: marking.mark_followed("c1", timedelta(hours=1), house.clock.now()),
+        lambda: marking.mark_followed("c1", timedelta(hours=1)),
+    ):
+        mark()
+        assert house.waits_s("c1") > 3000
+    house.deliveries.handled(one.id for one in house.deliveries.take("c1", 10))
+    marking.mark_synced("c1", began, timedelta(hours=1))
+    assert house.waits_s("c1") > 3000
 
 
 def test_a_doubled_event_is_counted_and_never_waits_again(house: House) -> None:

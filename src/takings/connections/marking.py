@@ -13,7 +13,7 @@ from takings.connections.book import Book
 from takings.connections.model import Connection
 from takings.connections.probe import is_refusal
 from takings.errors import NotFound, Refused, TakingsError
-from takings.store.schema import connections
+from takings.store.schema import Moment, connections, deliveries
 from takings.stripe import LocalLimiter
 
 _REASON_CHARS: Final = 500
@@ -75,13 +75,19 @@ class Marking(Book):
         except NotFound:
             return False
 
-    def mark_followed(self, connection_id: str, again: timedelta) -> None:
-        """Note that what could be read was read, though some list is not complete, and plan the next look."""
+    def mark_followed(self, connection_id: str, again: timedelta, began: datetime | None = None) -> None:
+        """Note that what could be read was read, though some list is not complete, and plan the next look.
+
+        Args:
+            connection_id: Which.
+            again: How soon the next look is due; at once where a webhook brought something meanwhile.
+            began: When the look that has ended began; None: whatever came meanwhile waits its turn.
+        """
         with self._store.write() as db:
             db.execute(
                 sa.update(connections)
                 .where(connections.c.id == connection_id, connections.c.state.in_(("active", "failed")))
-                .values(next_sync_at=self._clock.now() + again)
+                .values(next_sync_at=self._next(connection_id, again, began))
             )
 
     def mark_synced(self, connection_id: str, at: datetime, again: timedelta) -> None:
@@ -90,7 +96,7 @@ class Marking(Book):
         Args:
             connection_id: Which.
             at: Everything Stripe held at this moment is here.
-            again: How soon the next look is due.
+            again: How soon the next look is due; at once where a webhook brought something since ``at``.
         """
         with self._store.write() as db:
             db.execute(
@@ -101,9 +107,22 @@ class Marking(Book):
                     reason=None,
                     reason_code=None,
                     last_sync_at=at,
-                    next_sync_at=self._clock.now() + again,
+                    next_sync_at=self._next(connection_id, again, at),
                 )
             )
+
+    def _next(self, connection_id: str, again: timedelta, began: datetime | None) -> sa.ColumnElement[datetime]:
+        """Return when the next look is due. What came during a look rang while nobody listened: so it is asked for here."""
+        now = self._clock.now()
+        planned: sa.ColumnElement[datetime] = sa.literal(now + again, Moment)
+        if began is None:
+            return planned
+        came = sa.exists().where(
+            deliveries.c.connection_id == connection_id,
+            deliveries.c.state == "waiting",
+            deliveries.c.received_at >= began,
+        )
+        return sa.case((came, sa.literal(now, Moment)), else_=planned)
 
     def _mark(self, connection: Connection, state: Literal["reauth", "failed"], error: TakingsError) -> bool:
         with self._store.write() as db:
