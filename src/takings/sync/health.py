@@ -476,7 +476,7 @@ def steady(found: Sequence[DriftDay], today: date) -> dict[str, int]:
     first = today - STEADY_WITHIN
     days: dict[str, set[date]] = {}
     for one in found:
-        if not one.silent and one.day > first:
+        if not one.silent and first < one.day <= today:
             days.setdefault(one.table, set()).add(one.day)
     return {table: len(those) for table, those in sorted(days.items()) if len(those) >= STEADY_DAYS}
 
