@@ -168,10 +168,12 @@ def test_a_doubled_event_is_counted_and_never_waits_again(house: House) -> None:
 def test_any_order_and_repetition_leaves_each_event_once(house: House) -> None:
     bodies = [event(f"evt_{number}", created=1_790_000_000 + number) for number in range(12)] * 2
     random.Random(3).shuffle(bodies)
-    threads = [
-        threading.Thread(target=lambda part: [house.deliver(body) for body in part], args=(bodies[start::4],))
-        for start in range(4)
-    ]
+
+    def send(part: list[bytes]) -> None:
+        for body in part:
+            house.deliver(body)
+
+    threads = [threading.Thread(target=send, args=(bodies[start::4],)) for start in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
