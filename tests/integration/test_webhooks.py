@@ -197,9 +197,8 @@ def test_forged_old_and_replayed_deliveries_leave_no_trace(house: House) -> None
     assert house.rows() == []
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+def test_what_is_no_event_is_refused_though_it_is_signed(house: House) -> None:
+    for body in (
         b"",
         b"null",
         b"[]",
@@ -220,10 +219,8 @@ def test_forged_old_and_replayed_deliveries_leave_no_trace(house: House) -> None
         event(livemode="yes"),
         event(object="charge"),
         event(account=5),
-    ],
-)
-def test_what_is_no_event_is_refused_though_it_is_signed(house: House, body: bytes) -> None:
-    refused(house, body, code="webhook.malformed")
+    ):
+        refused(house, body, code="webhook.malformed")
 
 
 def test_an_id_of_255_characters_and_a_body_of_a_megabyte_are_taken(house: House) -> None:
