@@ -537,12 +537,12 @@ def test_a_test_shows_what_the_mail_server_says(house: House, mail: tuple[MailSe
     assert test(None, good).text == "554 Transaction of [secret] failed"
     clear = test(None, house.mail_to(port, name="Clear", encryption="starttls"))
     assert not clear.ok and "STARTTLS" in clear.text
-    assert test(None, house.mail_to(port, name="Tls", encryption="tls")).text.startswith("The connection could not be")
+    assert test(None, house.mail_to(port, name="Tls", encryption="tls")).text.startswith("alerts.answer.unencrypted: ")
 
 
 def test_a_server_that_is_not_there_is_named_as_such(house: House, unused_port: int) -> None:
     nobody = house.alerts.test(None, house.mail_to(unused_port))
-    assert (nobody.ok, nobody.text) == (False, "Nothing listens on this port.")
+    assert (nobody.ok, nobody.text) == (False, "alerts.answer.no_listener")
     hook, _ = house.hook_to(f"http://127.0.0.1:{unused_port}/")
     assert not house.alerts.test(None, hook).ok
 

@@ -18,7 +18,7 @@ from takings.alerts.model import (
     Told,
 )
 from takings.alerts.service import Alerts
-from takings.alerts.telling import advice, headline
+from takings.alerts.telling import advice, answered, headline
 from takings.alerts.watch import Watch
 
 __all__ = [
@@ -41,5 +41,6 @@ __all__ = [
     "Told",
     "Watch",
     "advice",
+    "answered",
     "headline",
 ]

@@ -77,7 +77,7 @@ def send(settings: HookSettings, values: Mapping[str, Any], message_id: str, now
     except httpx2.HTTPError as error:
         return Answer(False, _why(error))
     except (httpx2.InvalidURL, ValueError):
-        return Answer(False, "The address cannot be used.")
+        return Answer(False, "alerts.answer.address")
     return Answer(taken, _clean(f"{status}: {said}" if said else status, settings))
 
 
@@ -93,15 +93,13 @@ def _first_words(answer: httpx2.Response) -> str:
 
 def _why(error: httpx2.HTTPError) -> str:
     text = str(error).lower()
-    if isinstance(error, httpx2.ConnectTimeout):
-        return "The machine did not answer in time."
     if isinstance(error, httpx2.TimeoutException):
-        return "No answer came in time."
+        return "alerts.answer.late"
     if "certificate" in text:
-        return "The machine's certificate is not trusted."
+        return "alerts.answer.untrusted"
     if isinstance(error, httpx2.ConnectError):
-        return "No connection: check the address, and that something listens there."
-    return f"The connection broke ({type(error).__name__})."
+        return "alerts.answer.unreachable"
+    return f"alerts.answer.broken: {type(error).__name__}"
 
 
 def _clean(text: str, settings: HookSettings) -> str:

@@ -115,22 +115,24 @@ def _said(error: Exception) -> str:
     """Say why a message was not taken: the server's code and words, or what went wrong on the way."""
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{error.smtp_code} {_text(error.smtp_error)}"
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return f"alerts.answer.unsupported: {error}"
     if isinstance(error, smtplib.SMTPServerDisconnected):
         late = "timed out" in str(error)
-        return "The server did not answer in time." if late else "The server closed the connection."
+        return "alerts.answer.late" if late else "alerts.answer.closed"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"The server's certificate is not trusted: {error.verify_message}."
+        return f"alerts.answer.untrusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"The connection could not be encrypted: {error.reason or type(error).__name__}."
+        return f"alerts.answer.unencrypted: {error.reason or type(error).__name__}"
     if isinstance(error, socket.gaierror):
-        return "There is no machine of this name."
+        return "alerts.answer.no_machine"
     if isinstance(error, TimeoutError):
-        return "The server did not answer in time."
+        return "alerts.answer.late"
     if isinstance(error, ConnectionRefusedError):
-        return "Nothing listens on this port."
+        return "alerts.answer.no_listener"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}."
-    return str(error) or type(error).__name__
+        return f"alerts.answer.broken: {error.strerror}"
+    return f"alerts.answer.broken: {str(error) or type(error).__name__}"
 
 
 def _text(said: bytes | str) -> str:

@@ -282,7 +282,8 @@ class Answer:
 
     Attributes:
         ok: It took the message.
-        text: Its code and words, or why there was no answer: at most 500 characters, without secrets.
+        text: Its code and words; or, where there was no answer, the key of a sentence of ours that says why, with a
+            detail after a colon: see :func:`takings.alerts.telling.answered`. At most 500 characters, without secrets.
     """
 
     ok: bool

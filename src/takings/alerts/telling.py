@@ -50,6 +50,14 @@ def advice(alert: Alert, words: Words) -> str:
     return " ".join(said)
 
 
+def answered(text: str, words: Words) -> str:
+    """Return what a server said as it stands, or our own sentence on why it said nothing."""
+    key, colon, detail = text.partition(": ")
+    if not key.startswith("alerts.answer.") or not words.has(key):
+        return text
+    return f"{words(key)} ({detail})" if colon else words(key)
+
+
 def path(alert: Alert) -> str:
     """Return its place on the page of alerts, which everybody who is told of alerts may see."""
     return f"/alerts#alert-{alert.id}"

@@ -63,16 +63,19 @@ def alerts(context: click.Context, as_json: bool, home: Path | None) -> None:
 @click.pass_context
 def test(context: click.Context, channel: str, as_json: bool, home: Path | None) -> int:
     """Send a test over CHANNEL and show the server's answer; ends with 0 only if it took the message."""
+    from takings.alerts import answered
     from takings.cli.common import opened, settings_for
     from takings.cli.output import print_json
     from takings.errors import Unavailable
+    from takings.words import Words
 
     above_json, above_home = context.obj or (False, None)
     with opened(settings_for(home=home or above_home)) as app:
         found = app.alerts.channels.named(channel)
         answer = app.alerts.test(None, found.id)
+    said = answered(answer.text, Words("en"))
     if as_json or above_json:
-        print_json({"channel": found.name, "kind": found.kind, "ok": answer.ok, "answer": answer.text})
+        print_json({"channel": found.name, "kind": found.kind, "ok": answer.ok, "answer": said})
     else:
-        click.echo(f"{found.name}: {answer.text}")
+        click.echo(f"{found.name}: {said}")
     return 0 if answer.ok else Unavailable.exit_code

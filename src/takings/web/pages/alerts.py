@@ -10,7 +10,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from takings.accounts import Action
-from takings.alerts import Alert, Told, advice, headline
+from takings.alerts import Alert, Told, advice, answered, headline
 from takings.web.context import App, Flash, FromApp, FromReader, Reader, go, show
 
 HERE: Final = "/alerts"
@@ -145,7 +145,11 @@ def _notice(told: Told, reader: Reader) -> NoticeRow:
     else:
         text, tone = words("alerts.notice_first"), "busy"
     return NoticeRow(
-        channel=told.channel, what=words(f"alerts.notice_{told.what}"), text=text, tone=tone, answer=told.answer
+        channel=told.channel,
+        what=words(f"alerts.notice_{told.what}"),
+        text=text,
+        tone=tone,
+        answer=answered(told.answer, words) if told.answer else None,
     )
 
 

@@ -10,7 +10,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from takings.accounts import Action
-from takings.alerts import Answer, Channel, MailSettings
+from takings.alerts import Answer, Channel, MailSettings, answered
 from takings.errors import Invalid, NotFound
 from takings.web.context import App, Flash, FromApp, FromForm, FromReader, Reader, go, show
 from takings.web.pages.alerts import Tone
@@ -175,7 +175,7 @@ def _page(
     return ChannelsPage(
         channels=tuple(_row(one, reader) for one in app.alerts.channels.all()),
         tested=tested,
-        answer=answer,
+        answer=Answer(answer.ok, answered(answer.text, reader.words)) if answer else None,
         secret=secret,
         secret_of=secret_of,
     )
@@ -201,7 +201,7 @@ def _row(channel: Channel, reader: Reader) -> ChannelRow:
         state=state,
         tone=tone,
         used=words.moment(channel.used_at) if channel.used_at else None,
-        answer=channel.answer,
+        answer=answered(channel.answer, words) if channel.answer else None,
         waiting=channel.waiting,
     )
 
