@@ -207,11 +207,14 @@ class Cycle:
             known = set() if halfway else self._known(following, since - EVENTS_OVERLAP)
             follower = Follower(self._catalog, self._cutter, known)
             asked: set[str] = set()
-            later, delivered = self._delivered(follower) if told else ([], [])
-            first = [plan.new_window(EVENTS, start=to_unix(since - EVENTS_OVERLAP), purpose="events")] if told else []
-            if not told:
+            later, delivered = self._delivered(follower)
+            polls = told and not (delivered and self._is_fresh(following))
+            first = []
+            if polls:
+                first.append(plan.new_window(EVENTS, start=to_unix(since - EVENTS_OVERLAP), purpose="events"))
+            elif not told:
                 first.append(plan.new_window("/v1/account"))
-            outcome = self._run(run, first, follower=follower, asked=asked)
+            outcome = self._run(run, first, follower=follower, asked=asked) if first else _nothing()
             later += outcome.later
             tables = set(outcome.tables) | follower.tables
             if not outcome.fatal and not outcome.stopped:
@@ -223,7 +226,7 @@ class Cycle:
                 self._book.release(run)
                 return Done("stopped", outcome.fatal, outcome.fatal is not None, outcome.requests)
             self._deliveries.handled(delivered)
-            state = self._close_follow(run, began, following, follower, standings, outcome, lists, since)
+            state = self._close_follow(run, began, following, follower, standings, outcome, lists, since, polls)
             return Done(state, next(iter(_failed(outcome, standings).values()), None), False, outcome.requests)
         except BaseException:
             self._release(run)
@@ -239,11 +242,12 @@ class Cycle:
         outcome: Outcome,
         lists: _Lists,
         since: datetime,
+        polled: bool,
     ) -> RunState:
         """Note how far events were read and how each list stands, and close the run; forget it where nothing happened."""
         failed = _failed(outcome, standings)
         self._note_lists(lists, outcome, standings, began)
-        read = EVENTS not in outcome.closed and EVENTS not in outcome.parked and self._told(standings)
+        read = polled and EVENTS not in outcome.closed and EVENTS not in outcome.parked
         if read:
             newest = max(filter(None, (follower.newest, following.read_to, since)))
             self._follows.note(self._connection.id, read_to=newest, caught_up_at=began)
@@ -283,6 +287,12 @@ class Cycle:
     def _is_told(self, table: str) -> bool:
         resource = self._catalog.resources.get(table)
         return resource is not None and bool(resource.events)
+
+    def _is_fresh(self, following: Following) -> bool:
+        """Tell whether events were read so lately that what a webhook brought is all there is to do."""
+        if following.caught_up_at is None:
+            return False
+        return self._clock.now() - following.caught_up_at < timedelta(seconds=self._settings.follow_every_seconds)
 
     def _known(self, following: Following, since: datetime) -> Collection[str]:
         """Return the events since a moment that were made use of: as remembered, or as the warehouse has them."""

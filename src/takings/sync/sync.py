@@ -235,7 +235,7 @@ class Sync:
             state = "partial" if short or done.state == "partial" else "complete"
             every = self._follow_every(connection)
             if short:
-                self._connections.mark_followed(connection.id, every)
+                self._connections.mark_followed(connection.id, every, began)
             else:
                 self._connections.mark_synced(connection.id, began, every)
         return Summary(connection.id, state, lists, done.reason)
