@@ -30,7 +30,7 @@ from takings.errors import Invalid, Refused, TakingsError
 from takings.simulator import Simulator
 from takings.store import Store, Vault
 from takings.store.requests import used
-from takings.store.schema import audit, connections, request_counts, runs, table_rows
+from takings.store.schema import audit, connections, list_states, request_counts, table_rows
 from takings.stripe import LocalLimiter
 
 COUNT = 15
@@ -408,8 +408,8 @@ def test_hundreds_are_shown_a_page_at_a_time(house: House) -> None:
     child = house.children(platform)[account]
     with house.store.write() as db:
         db.execute(
-            sa.insert(runs).values(
-                id="r1", connection_id=child.id, kind="follow", state="partial", started_at=datetime.now(UTC)
+            sa.insert(list_states).values(
+                connection_id=child.id, list="/v1/charges", table_name="charges", state="partial"
             )
         )
         db.execute(sa.update(connections).where(connections.c.id == child.id).values(sync_wanted_at=None))

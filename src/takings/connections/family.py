@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from takings.errors import Refused, TakingsError
 from takings.store.schema import connections
 
-
 # Why a connected account is not followed at present: errors that are told and never raised.
 PAUSED: Final = Refused(
     "connections.platform_paused", "The platform whose key reads this account is paused: resume it."
