@@ -174,7 +174,7 @@ def test_the_whole_path(
     check(window)
     shots.take(page, "progress")
     simulator.limits(latency_ms=0)
-    charges = page.locator("table.live tr", has=page.locator("code", has_text=re.compile("^charges$")))
+    charges = page.locator(".tall tr", has=page.locator("code", has_text=re.compile("^charges$")))
     expect(charges).to_contain_text(w("connections.list_complete"), timeout=LOAD_MS)  # no reload
     expect(page.locator("#badges")).to_contain_text(w("connections.status_success"), timeout=LOAD_MS)
     check(window)
