@@ -90,9 +90,6 @@ def test_accounts_live_and_test_side_by_side(app: App, stripe: Simulator) -> Non
     assert app.sync.run_once(found[gone, True].id).state == "complete"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="sync.runner takes stripe.account_access for a missing permission of each list: see _FORBIDDEN"
-)
 def test_an_account_that_is_withdrawn_when_it_is_read_is_told(app: App, stripe: Simulator) -> None:
     platform = joined(app, stripe.create_key(account=stripe.platform, permissions=FEW), follow=True)
     app.connections.discover(platform.id)

@@ -92,9 +92,13 @@ def troubles(facts: Facts, promise: timedelta, open_keys: Collection[Key] = ()) 
     return (*found, *kept)
 
 
+#: Why an account stops that hangs on a platform which has a trouble of its own: that one is told, not hundreds.
+_WITH_THE_PLATFORM = frozenset(("connections.platform_refused", "connections.platform_paused"))
+
+
 def _refused(connections: Sequence[ConnectionFacts]) -> Iterator[Trouble]:
     for one in connections:
-        if one.state in ("reauth", "failed"):
+        if one.state in ("reauth", "failed") and one.reason_code not in _WITH_THE_PLATFORM:
             yield Trouble(
                 Key("refused", one.id),
                 {"name": one.name, "state": one.state, "reason": one.reason or "", "reason_code": one.reason_code},

@@ -169,6 +169,8 @@ class Cycle:
         memory: dict[str, tuple[datetime, frozenset[str]]] | None = None,
     ) -> None:
         self._memory = memory
+        #: True where an event said that the account has ended this access.
+        self.deauthorized = False
         self._told_tables = frozenset(name for name, one in catalog.resources.items() if one.events) | {EVENTS_TABLE}
         self._connection, self._stripe, self._counter = connection, stripe, counter
         self._stop, self._patient = stop, patient
@@ -226,6 +228,7 @@ class Cycle:
                 self._book.release(run)
                 return Done("stopped", outcome.fatal, outcome.fatal is not None, outcome.requests)
             self._deliveries.handled(delivered)
+            self.deauthorized = follower.deauthorized
             state = self._close_follow(run, began, following, follower, standings, outcome, lists, since, polls)
             return Done(state, next(iter(_failed(outcome, standings).values()), None), False, outcome.requests)
         except BaseException:

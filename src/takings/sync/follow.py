@@ -19,6 +19,7 @@ from takings.warehouse import Delivery, Item, Scope, Warehouse
 
 EVENTS_TABLE: Final = "events"
 #: An event knows whole seconds. What is deleted stays deleted: it comes after all else of its second.
+_DEAUTHORIZED: Final = "account.application.deauthorized"
 _END_OF_SECOND: Final = timedelta(microseconds=999_999)
 
 
@@ -62,6 +63,7 @@ class Follower:
         tables: Tables of which events told something new.
         objects: Ids of objects of which events told something new.
         fresh: Ids of the events that were new.
+        deauthorized: True where an event says that the account has ended this access.
         newest: Moment of the newest event seen, new or not; None: none was seen.
     """
 
@@ -72,6 +74,7 @@ class Follower:
         self.objects: set[str] = set()
         self.fresh: set[str] = set()
         self.newest: datetime | None = None
+        self.deauthorized = False
         self._moments: dict[str, datetime] = {}
         self._one_at_a_time = threading.Lock()
         self._by_id: dict[str, tuple[ListEndpoint | None, ListEndpoint | None]] = {}
@@ -111,6 +114,7 @@ class Follower:
             head = _head.decode(raw)
         except msgspec.MsgspecError:
             return
+        self.deauthorized |= event.type == _DEAUTHORIZED
         resource = self._catalog.by_event(event.type) or (self._catalog.by_object(head.object) if head.object else None)
         if resource is None or head.id is None or head.object not in (resource.object, *resource.objects):
             return

@@ -47,8 +47,8 @@ _LEAST_A_LIST: Final = 3
 #: Failures in a row (each after the client's own patience) before a window is left for the next run.
 _TRIES: Final = 4
 
-_FORBIDDEN = frozenset(("stripe.permission_missing", "stripe.account_access"))
-_LOCKED_OUT = frozenset(("stripe.key_refused", "stripe.key_expired"))
+_FORBIDDEN = frozenset(("stripe.permission_missing",))
+_LOCKED_OUT = frozenset(("stripe.key_refused", "stripe.key_expired", "stripe.account_access"))
 
 
 @dataclass(slots=True)

@@ -217,6 +217,8 @@ class Sync:
         try:
             done = cycle.follow()
             self.book.taken_up(connection.id)
+            if cycle.deauthorized:
+                self._connections.mark_reauth(connection.id)
             if done.state != "stopped" and not at.stop.is_set():
                 more = then(cycle)
                 done = more if more.state != "complete" else done
