@@ -1,4 +1,8 @@
-"""Keeps account of what Stripe showed and what is here: rows that are missing, of another state, or gone at Stripe."""
+"""Keeps account of what Stripe showed and what is here: rows that are missing, of another state, or gone at Stripe.
+
+What Stripe shows of a stretch is kept as ids and hashes until the stretch was read to its end; then the rows that are here
+are looked up once, by the stretch's own range of time, so that each row is read once however many pages there are.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final, NamedTuple
+
+import pyarrow as pa
 
 from takings.catalog.model import Catalog
 from takings.clock import from_unix
@@ -14,36 +21,60 @@ from takings.proof.reading import Read, Reader
 from takings.sync.cut import Cutter
 from takings.sync.findings import Kind
 from takings.sync.follow import EVENTS_TABLE
-from takings.sync.plan import Window
+from takings.sync.plan import BY_ID, Window
 from takings.sync.stretches import Stretch
 from takings.warehouse import Delivery, Scope, Warehouse
 from takings.warehouse.engine import Session
 from takings.warehouse.integrity import living, within
 from takings.warehouse.tables import Table
 
+#: Rows that are looked up together, about.
+TOGETHER: Final = 20_000
+
 Differing = dict[tuple[str, Kind], dict[str, str]]
 """By table and kind: ids of rows that differ, each with its parent's id, empty for none."""
 
 
+class _Shown(NamedTuple):
+    """A row as Stripe shows it."""
+
+    hash: str
+    as_of: datetime
+    created: int | None
+    parent: str
+
+
 @dataclass(slots=True)
 class _Group:
+    """What Stripe has shown of a stretch so far."""
+
     stretch: Stretch
     open: int = 0
-    seen: set[str] = field(default_factory=set)
+    shown: dict[str, _Shown] = field(default_factory=dict)
     began: datetime | None = None
     failed: bool = False
 
 
 @dataclass(slots=True)
 class _Whole:
+    """What Stripe has shown of a list inside an object so far."""
+
     table: str
     parent: str
     began: datetime
-    seen: set[str] = field(default_factory=set)
+    shown: dict[str, _Shown] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Inner:
+    """Rows inside objects that wait to be looked up, with the objects whose rows were all shown, and when."""
+
+    shown: dict[str, _Shown] = field(default_factory=dict)
+    parents: dict[str, datetime] = field(default_factory=dict)
 
 
 class Comparing:
-    """Compares what a reader gives with the warehouse, in batches. Memory is bounded by a list that cannot be cut by time.
+    """Compares what a reader gives with the warehouse. Memory is bounded by the youngest stretches and by lists read whole.
 
     Args:
         warehouse: What is here.
@@ -55,7 +86,6 @@ class Comparing:
         by_id: Gives the address of single objects.
         told_until: For each table, the moment from which on rows are new and no difference.
         watched: Ids of which it is to be told whether Stripe showed them.
-        batch_rows: Rows compared at once, about.
         search: True to look for rows here that lists did not show.
     """
 
@@ -71,21 +101,20 @@ class Comparing:
         by_id: Callable[[str, str], Window | None],
         told_until: Mapping[str, datetime],
         watched: Collection[str] = (),
-        batch_rows: int = 4_000,
         search: bool = True,
     ) -> None:
         self._warehouse, self._tables, self._catalog, self._scope = warehouse, tables, catalog, scope
         self._reader, self._by_id, self._told_until = reader, by_id, told_until
-        self._watched, self._batch_rows, self._search = frozenset(watched), batch_rows, search
+        self._watched, self._search = frozenset(watched), search
         self._inner = {n.path or "": n.table for kept in cutter.nested.values() for n in kept}
         self._writer = warehouse.writer()
         self._groups: dict[str, _Group] = {}
         self._wholes: dict[str, _Whole] = {}
-        self._ended: list[_Whole] = []
         self._listed: list[_Group] = []
+        self._within: dict[str, _Inner] = {}
+        self._waiting = 0
         self._asked: set[tuple[str, str]] = set()
-        self._pending: list[Delivery] = []
-        self._pending_rows = 0
+        self._single: list[Delivery] = []
         self.differing: Differing = {}
         self.failures: dict[str, TakingsError] = {}
         self.rows: Counter[str] = Counter()
@@ -112,80 +141,97 @@ class Comparing:
         group = self._groups.get(window.check)
         if group is not None and window.purpose == "deep":
             self._step(group, read)
-        elif window.purpose == "whole" and read.pieces is not None:
-            self._step_whole(read)
-        if self._pending_rows >= self._batch_rows:
+        if self._waiting >= TOGETHER:
             self.flush()
 
     def _deliver(self, read: Read) -> None:
+        """Take rows in: those of single objects as they are, others as ids and hashes."""
         assert read.pieces is not None
-        if self._watched:
-            for delivery in read.pieces.deliveries:
-                self.seen.update(item.id for item in delivery.items if item.id in self._watched)
+        window, (own, *inner) = read.before, read.pieces.deliveries
         for delivery in read.pieces.deliveries:
-            if delivery.items or delivery.all_of:
-                self._pending.append(delivery)
-                self._pending_rows += len(delivery.items)
-                self.rows[delivery.table] += len(delivery.items)
-        wholes = [one for one in read.pieces.windows if (one.list, one.parent) not in self._asked]
-        self._asked.update((one.list, one.parent) for one in wholes)
-        if wholes:
-            self._reader.offer(replace(one, purpose="whole", check=read.before.check) for one in wholes)
+            self.rows[delivery.table] += len(delivery.items)
+            if self._watched:
+                self.seen.update(item.id for item in delivery.items if item.id in self._watched)
+        further = [one for one in read.pieces.windows if (one.list, one.parent) not in self._asked]
+        self._asked.update((one.list, one.parent) for one in further)
+        self._reader.offer(replace(one, purpose="whole", check=window.check) for one in further)
+        if window.purpose in BY_ID:
+            self._single += [one for one in read.pieces.deliveries if one.items or one.all_of]
+            return
+        shown = {item.id: _Shown(item.hash, own.as_of, item.created, own.parent or "") for item in own.items}
+        group = self._groups.get(window.check)
+        if window.purpose == "whole":
+            self._step_whole(read, shown)
+        elif group is not None:
+            group.shown.update(shown)
+        for delivery in inner:
+            self._take_inner(
+                delivery.table,
+                {item.id: _Shown(item.hash, delivery.as_of, None, delivery.parent or "") for item in delivery.items},
+                delivery.parent if delivery.all_of else None,
+                delivery.as_of,
+            )
+
+    def _take_inner(self, table: str, shown: dict[str, _Shown], parent: str | None, began: datetime) -> None:
+        inner = self._within.setdefault(table, _Inner())
+        inner.shown.update(shown)
+        if parent is not None:
+            inner.parents[parent] = began
+        self._waiting += len(shown)
 
     def _step(self, group: _Group, read: Read) -> None:
         group.failed |= read.failure is not None
         if group.began is None or read.asked_at < group.began:
             group.began = read.asked_at
-        fresh = set(read.ids) - group.seen
-        group.seen |= fresh
-        self.shown[group.stretch.list] += len(fresh)
         group.open += len(read.born)
         group.open -= read.after.done
-        if group.open == 0 and not group.failed and self._search:
+        if group.open == 0:
             self._listed.append(group)
+            self._waiting += len(group.shown)
+            self.shown[group.stretch.list] += len(group.shown)
 
-    def _step_whole(self, read: Read) -> None:
+    def _step_whole(self, read: Read, shown: dict[str, _Shown]) -> None:
         window = read.before
         table = self._inner.get(window.list) or self._catalog.endpoint(window.list).table
         whole = self._wholes.setdefault(window.id, _Whole(table, window.parent, read.asked_at))
-        whole.seen.update(read.ids)
+        whole.shown.update(shown)
         if read.after.done:
-            self._ended.append(self._wholes.pop(window.id))
+            del self._wholes[window.id]
+            self._take_inner(table, whole.shown, whole.parent, whole.began)
 
     def flush(self) -> bool:
         """Compare what has come and was not compared yet; return whether more is to be read because of it."""
-        deliveries, self._pending, self._pending_rows = self._pending, [], 0
-        ended, self._ended = self._ended, []
+        single, self._single = self._single, []
         listed, self._listed = self._listed, []
-        if deliveries:
-            self._compare(deliveries)
+        inner, self._within = self._within, {}
+        self._waiting = 0
+        if single:
+            self._compare(single)
         doubtful: list[Window] = []
-        if listed or ended:
+        if listed or inner:
             with self._warehouse.reading() as session:
                 for group in listed:
-                    doubtful += self._look_for_ghosts(session, group)
-                    group.seen = set()
-                self._look_for_inner_ghosts(session, ended)
+                    doubtful += self._judge_listed(session, group)
+                    group.shown = {}
+                for table, rows in inner.items():
+                    self._judge_inner(session, table, rows)
         self._reader.offer(doubtful)
         return bool(doubtful)
 
-    def _look_for_ghosts(self, session: Session, group: _Group) -> list[Window]:
-        """Return the windows that ask for rows which a stretch did not show though they are here."""
+    def _judge_listed(self, session: Session, group: _Group) -> list[Window]:
+        """Compare a stretch; return the windows that ask for rows which it did not show though they are here."""
         stretch = group.stretch
         table = self._catalog.endpoint(stretch.list).table
-        if table == EVENTS_TABLE:
-            return []  # Stripe forgets its events; we do not
-        bounds = (stretch.start, stretch.end) if stretch.bounded else (None, None)
         typed = self._tables[table]
+        span = within(typed, stretch.start, stretch.end) if stretch.bounded else ""
         rows = session.execute(
-            f"SELECT t.id FROM {typed.name} AS t WHERE t._account = $account AND t._livemode = $livemode "
-            f"AND t._deleted_at IS NULL AND t._version_at < $began{within(typed, *bounds)}",
-            {"account": self._scope.account, "livemode": self._scope.livemode, "began": group.began},
+            f"SELECT t.id, t._hash, t._version_at, t._deleted_at IS NOT NULL FROM {typed.name} AS t "
+            f"WHERE t._account = $account AND t._livemode = $livemode{span}",
+            {"account": self._scope.account, "livemode": self._scope.livemode},
         ).fetchall()
+        began = None if group.failed or not self._search else group.began
         doubtful: list[Window] = []
-        for (identifier,) in rows:
-            if identifier in group.seen:
-                continue
+        for identifier in self._judge(table, group.shown, rows, began):
             window = self._by_id(table, identifier)
             if window is None:
                 self._note(table, "ghost", identifier)
@@ -193,16 +239,61 @@ class Comparing:
                 doubtful.append(replace(window, purpose="confirm"))
         return doubtful
 
-    def _look_for_inner_ghosts(self, session: Session, ended: list[_Whole]) -> None:
-        by_table: dict[str, dict[str, _Whole]] = {}
-        for whole in ended:
-            by_table.setdefault(whole.table, {})[whole.parent] = whole
-        for table, wholes in by_table.items():
-            for identifier, parent, at in self._living(session, table, list(wholes), ids=False):
-                if identifier not in wholes[parent].seen and at < wholes[parent].began:
-                    self._note(table, "ghost", identifier, parent)
+    def _judge_inner(self, session: Session, table: str, inner: _Inner) -> None:
+        """Compare rows inside objects, and look for others of the same objects that are gone."""
+        session.register("shown", pa.table({"id": pa.array(list(inner.shown), pa.string())}))
+        session.register("parents", pa.table({"id": pa.array(list(inner.parents), pa.string())}))
+        rows = session.execute(
+            f"SELECT t.id, t._hash, t._version_at, t._deleted_at IS NOT NULL, t._parent FROM {self._tables[table].name} AS t "
+            "WHERE t._account = $account AND t._livemode = $livemode "
+            "AND (t.id IN (SELECT id FROM shown) OR t._parent IN (SELECT id FROM parents))",
+            {"account": self._scope.account, "livemode": self._scope.livemode},
+        ).fetchall()
+        session.unregister("shown")
+        session.unregister("parents")
+        self._judge(table, inner.shown, rows, None)
+        for identifier, _, at, deleted, parent in rows:
+            began = inner.parents.get(parent)
+            if identifier not in inner.shown and not deleted and began is not None and at < began:
+                self._note(table, "ghost", identifier, parent)
+
+    def _judge(
+        self,
+        table: str,
+        shown: Mapping[str, _Shown],
+        rows: Iterable[tuple[str, str, datetime, bool]] | Iterable[tuple[str, str, datetime, bool, str]],
+        began: datetime | None,
+    ) -> list[str]:
+        """Note rows that are missing or of another state; return those that are here and were not shown.
+
+        Args:
+            table: Whose rows.
+            shown: What Stripe shows.
+            rows: What is here: id, hash, when Stripe stood for it, whether it is marked as deleted.
+            began: Rows younger than this are not returned; None: none are.
+        """
+        here: set[str] = set()
+        unseen: list[str] = []
+        for identifier, content, at, deleted, *_ in rows:
+            theirs = shown.get(identifier)
+            if theirs is None:
+                # Stripe forgets its events; we do not.
+                if began is not None and not deleted and at < began and table != EVENTS_TABLE:
+                    unseen.append(identifier)
+                continue
+            here.add(identifier)
+            # An event says how many webhooks still wait for it: that changes, and is no news.
+            if (deleted or content != theirs.hash) and at < theirs.as_of and table != EVENTS_TABLE:
+                self._note(table, "stale", identifier, theirs.parent)
+        for identifier in shown.keys() - here:
+            if self._is_fresh(table, shown[identifier].created):
+                self.fresh[table] += 1
+            else:
+                self._note(table, "missing", identifier, shown[identifier].parent)
+        return unseen
 
     def _compare(self, deliveries: list[Delivery]) -> None:
+        """Compare single objects with what they hold, as a write of them would."""
         result = self._writer.compare(deliveries)
         for (table, _), change in result.tables.items():
             if not change:

@@ -35,7 +35,7 @@ from takings.sync.follow import Follower
 from takings.sync.plan import Window
 from takings.sync.runner import SINGLES
 from takings.sync.states import OPEN, open_rows
-from takings.warehouse import Scope, Warehouse, integrity
+from takings.warehouse import BRIDGE, Scope, Warehouse, integrity
 from takings.warehouse.engine import Session
 from takings.warehouse.model import content_hash
 from takings.warehouse.tables import Table, all_tables
@@ -334,7 +334,6 @@ class Proof:
             by_id=lambda table, identifier: follower.by_id(table, identifier, purpose="confirm"),
             told_until=told_until,
             watched=frozenset(watched),
-            batch_rows=self._settings.batch_rows,
             search=search,
         )
 
@@ -590,6 +589,7 @@ class Proof:
         if everything:
             wanted = {self._catalog.endpoint(path).table for path in asked.lists}
             wanted |= {n.table for one in list(wanted) for n in self._cutter.nested.get(one, ())}
+            wanted |= {BRIDGE.table} if figures.PAYOUTS in asked.lists else set()
             return {one: [(None, None)] for one in sorted(held) if not wanted or one in wanted}
         spans: dict[str, list[tuple[int | None, int | None]]] = {}
         for stretch in chosen:
@@ -825,9 +825,9 @@ def _merge(differing: Differing, unsound: Differing) -> None:
         if kind == "altered":
             # A row that was made up is a ghost; one whose own hash was changed too is not merely of an older state.
             rows = {one: parent for one, parent in rows.items() if one not in differing.get((table, "ghost"), {})}
-            stale = differing.get((table, "stale"), {})
-            for one in rows:
-                stale.pop(one, None)
+            for other in ("stale", "missing"):
+                for one in rows:
+                    differing.get((table, other), {}).pop(one, None)
         if rows:
             differing.setdefault((table, kind), {}).update(rows)
 
