@@ -185,7 +185,8 @@ def test_a_webhook_is_added_tested_and_deleted_in_a_browser(
     expect(page.locator("#secret")).to_have_count(0)
     assert window.violations() == []
     page.get_by_role("row").filter(has_text="Office").locator("form[action$='/test'] button").click()
-    expect(page.locator(".banner-error .server-answer")).to_have_text("Nothing listens on this port.")
+    said = {"en": "Nothing listens on this port.", "fr": "Rien n’écoute sur ce port."}[locale]
+    expect(page.locator(".banner-error .server-answer")).to_have_text(said)
     row.locator("[data-dialog]").click()
     page.get_by_role("dialog").locator("button.button-danger").click()
     expect(page.get_by_role("row").filter(has_text="Robot")).to_have_count(0)

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from structlog.testing import capture_logs
@@ -26,6 +27,7 @@ from structlog.testing import capture_logs
 from takings.accounts import Audit, People
 from takings.alerts import Alerts, BudgetFacts, Health
 from takings.alerts.hook import SIGNATURE
+from takings.cli import main
 from takings.errors import Invalid, NotAllowed, NotFound, Unavailable
 from takings.settings import Settings, load
 from takings.store import Store, Vault, schema
@@ -537,12 +539,12 @@ def test_a_test_shows_what_the_mail_server_says(house: House, mail: tuple[MailSe
     assert test(None, good).text == "554 Transaction of [secret] failed"
     clear = test(None, house.mail_to(port, name="Clear", encryption="starttls"))
     assert not clear.ok and "STARTTLS" in clear.text
-    assert test(None, house.mail_to(port, name="Tls", encryption="tls")).text.startswith("alerts.answer.unencrypted: ")
+    assert test(None, house.mail_to(port, name="Tls", encryption="tls")).text.startswith("alerts.unanswered.unencrypted: ")
 
 
 def test_a_server_that_is_not_there_is_named_as_such(house: House, unused_port: int) -> None:
     nobody = house.alerts.test(None, house.mail_to(unused_port))
-    assert (nobody.ok, nobody.text) == (False, "alerts.answer.no_listener")
+    assert (nobody.ok, nobody.text) == (False, "alerts.unanswered.no_listener")
     hook, _ = house.hook_to(f"http://127.0.0.1:{unused_port}/")
     assert not house.alerts.test(None, hook).ok
 
@@ -671,3 +673,41 @@ def test_health_looks_now_and_then_and_a_look_that_hangs_is_a_failure(house: Hou
     assert (health.failing(), len(looks)) == (None, 2)
     house.clock.sleep(6)
     assert (health.failing(), len(looks)) == (None, 3)
+
+
+# -- the command line
+
+
+def test_the_command_line_shows_alerts_and_sends_tests(
+    house: House,
+    mail: tuple[MailServer, int],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, port = mail
+    house.mail_to(port)
+    house.state("reauth")
+    house.after()
+    monkeypatch.setenv("TAKINGS_HOME", str(house.settings.home))
+
+    def takings(*arguments: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = main(list(arguments))
+        said = capfd.readouterr()
+        return code, said.out, said.err
+
+    try:
+        code, out, _ = takings("alerts", "--json")
+        (alert,) = json.loads(out)
+        assert (code, alert["kind"], alert["connection_name"]) == (0, "refused", "Shop")
+        code, out, _ = takings("alerts")
+        assert code == 0 and "Stripe refuses the connection “Shop”" in out
+        assert takings("alerts", "test", "office") == (0, "Office: 250 2.0.0 Ok: queued as 4F2A\n", "")
+        assert len(server.mails) == 2
+        server.refuse = "451 Later"
+        code, out, _ = takings("alerts", "test", "Office", "--json")
+        assert (code, json.loads(out)["ok"], json.loads(out)["answer"]) == (6, False, "451 Later")
+        code, _, err = takings("alerts", "test", "Home")
+        assert code == 3 and "There are: “Office”" in err
+    finally:
+        structlog.reset_defaults()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from takings import alerts
+from takings.alerts import answered
 from takings.alerts.channels import read_hook, read_mail, target
 from takings.alerts.model import HookSettings
 from takings.errors import Invalid
+from takings.words import Words, sentences
 
 MAIL = {"host": "smtp.example.com", "encryption": "starttls", "sender": "a@example.com", "recipients": "b@example.com"}
 
@@ -76,3 +82,20 @@ def test_of_a_webhooks_address_only_the_host_is_shown() -> None:
         "https://hooks.example.com:8443/…"
     )
     assert target(HookSettings(url="https://hooks.example.com/", secret="s")) == "https://hooks.example.com/"
+
+
+def test_why_there_was_no_answer_is_said_in_both_languages() -> None:
+    folder = Path(alerts.__file__).parent
+    keys = {
+        key for path in folder.glob("*.py") for key in re.findall(r"alerts\.unanswered\.\w+", path.read_text("utf-8"))
+    }
+    assert len(keys) > 8
+    assert keys <= set(sentences())
+    assert answered("alerts.unanswered.late", Words("fr")) == "Le serveur n’a pas répondu à temps."
+    assert answered("alerts.unanswered.broken: EOF", Words("en")) == "The connection broke. (EOF)"
+    assert answered("250 OK: queued", Words("fr")) == "250 OK: queued"
+
+
+def test_every_kind_has_its_sentences() -> None:
+    said = {f"alerts.{what}.{kind}" for what in ("headline", "advice") for kind in alerts.KINDS}
+    assert said <= set(sentences())

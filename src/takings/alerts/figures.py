@@ -35,7 +35,7 @@ FIGURES_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 BY_TABLE: Final = 20
 
 _KEPT_S: Final = 5.0
-_BUDGETS_KEPT_S: Final = 600.0
+_BUDGETS_KEPT_S: Final = 120.0
 _RUN_STATES: Final = ("running", "complete", "partial", "failed", "stopped")
 
 

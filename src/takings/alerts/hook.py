@@ -77,7 +77,7 @@ def send(settings: HookSettings, values: Mapping[str, Any], message_id: str, now
     except httpx2.HTTPError as error:
         return Answer(False, _why(error))
     except (httpx2.InvalidURL, ValueError):
-        return Answer(False, "alerts.answer.address")
+        return Answer(False, "alerts.unanswered.address")
     return Answer(taken, _clean(f"{status}: {said}" if said else status, settings))
 
 
@@ -94,12 +94,12 @@ def _first_words(answer: httpx2.Response) -> str:
 def _why(error: httpx2.HTTPError) -> str:
     text = str(error).lower()
     if isinstance(error, httpx2.TimeoutException):
-        return "alerts.answer.late"
+        return "alerts.unanswered.late"
     if "certificate" in text:
-        return "alerts.answer.untrusted"
+        return "alerts.unanswered.untrusted"
     if isinstance(error, httpx2.ConnectError):
-        return "alerts.answer.unreachable"
-    return f"alerts.answer.broken: {type(error).__name__}"
+        return "alerts.unanswered.unreachable"
+    return f"alerts.unanswered.broken: {type(error).__name__}"
 
 
 def _clean(text: str, settings: HookSettings) -> str:

@@ -116,23 +116,23 @@ def _said(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{error.smtp_code} {_text(error.smtp_error)}"
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        return f"alerts.answer.unsupported: {error}"
+        return f"alerts.unanswered.unsupported: {error}"
     if isinstance(error, smtplib.SMTPServerDisconnected):
         late = "timed out" in str(error)
-        return "alerts.answer.late" if late else "alerts.answer.closed"
+        return "alerts.unanswered.late" if late else "alerts.unanswered.closed"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"alerts.answer.untrusted: {error.verify_message}"
+        return f"alerts.unanswered.untrusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"alerts.answer.unencrypted: {error.reason or type(error).__name__}"
+        return f"alerts.unanswered.unencrypted: {error.reason or type(error).__name__}"
     if isinstance(error, socket.gaierror):
-        return "alerts.answer.no_machine"
+        return "alerts.unanswered.no_machine"
     if isinstance(error, TimeoutError):
-        return "alerts.answer.late"
+        return "alerts.unanswered.late"
     if isinstance(error, ConnectionRefusedError):
-        return "alerts.answer.no_listener"
+        return "alerts.unanswered.no_listener"
     if isinstance(error, OSError) and error.strerror:
-        return f"alerts.answer.broken: {error.strerror}"
-    return f"alerts.answer.broken: {str(error) or type(error).__name__}"
+        return f"alerts.unanswered.broken: {error.strerror}"
+    return f"alerts.unanswered.broken: {str(error) or type(error).__name__}"
 
 
 def _text(said: bytes | str) -> str:

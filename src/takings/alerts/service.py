@@ -138,7 +138,7 @@ class Alerts:
         try:
             settings = self.channels.settings(channel.id)
         except Misconfigured as error:
-            return Answer(False, f"alerts.answer.sealed: {error.code}")
+            return Answer(False, f"alerts.unanswered.sealed: {error.code}")
         if isinstance(settings, MailSettings):
             letter = telling.message(notices, words, url) if notices else telling.trial(channel.name, words, url)
             return mail.send(settings, letter, f"takings-{message_id}", now)

@@ -53,7 +53,7 @@ def advice(alert: Alert, words: Words) -> str:
 def answered(text: str, words: Words) -> str:
     """Return what a server said as it stands, or our own sentence on why it said nothing."""
     key, colon, detail = text.partition(": ")
-    if not key.startswith("alerts.answer.") or not words.has(key):
+    if not key.startswith("alerts.unanswered.") or not words.has(key):
         return text
     return f"{words(key)} ({detail})" if colon else words(key)
 
