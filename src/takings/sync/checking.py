@@ -207,7 +207,7 @@ class Checking:
             for (table, _), change in result.tables.items()
             if change
         }
-        if not changes:
+        if not changes or not steps:
             return []
         found: dict[tuple[str, Kind, str], list[str]] = {}
         for window, pieces in steps:

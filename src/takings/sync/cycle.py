@@ -375,6 +375,8 @@ class Cycle:
         checking: Checking | None = None,
     ) -> Outcome:
         """Read what a phase left open, and what that leaves open, to its end."""
+        if checking is None:  # lists inside objects that are read whole show which of their rows are gone
+            checking = self._checking(run, follower)
         total = self._run(run, windows, follower=follower, asked=asked, checking=checking) if windows else _nothing()
         tables |= total.tables
         payouts = bool(tables & {"payouts", "balance_transactions"})
@@ -612,17 +614,8 @@ class Cycle:
             for standing in known.standings.values()
             if standing.complete_as_of is not None
         }
-        checking = Checking(
-            run_id=run.id,
-            warehouse=self._warehouse,
-            catalog=self._catalog,
-            scope=self._scope,
-            stretches=[unit.stretch for unit in units if unit.stretch is not None and unit.kind == "check"],
-            windows=windows,
-            by_id=lambda table, identifier: follower.by_id(table, identifier),
-            told_until=told_until,
-            now=self._clock.now,
-        )
+        compared = [unit.stretch for unit in units if unit.stretch is not None and unit.kind == "check"]
+        checking = self._checking(run, follower, compared, windows, told_until)
         try:
             asked: set[str] = set()
             outcome = self._rest(run, windows, follower, asked, set(), began, checking)
@@ -655,6 +648,26 @@ class Cycle:
         except BaseException:
             self._release(run)
             raise
+
+    def _checking(
+        self,
+        run: Run,
+        follower: Follower,
+        stretches: Sequence[Stretch] = (),
+        windows: Sequence[Window] = (),
+        told_until: Mapping[str, datetime] | None = None,
+    ) -> Checking:
+        return Checking(
+            run_id=run.id,
+            warehouse=self._warehouse,
+            catalog=self._catalog,
+            scope=self._scope,
+            stretches=stretches,
+            windows=windows,
+            by_id=lambda table, identifier: follower.by_id(table, identifier),
+            told_until=told_until or {},
+            now=self._clock.now,
+        )
 
     def _explain(self, run: Run, following: Following) -> int:
         """Take out of a run's findings what merely changed at Stripe while it was under way: events tell; return requests."""

@@ -311,7 +311,7 @@ class Runner:
         if endpoint.table == EVENTS_TABLE and self._follower is not None:
             pieces = self._follower.pieces(page.items, stamp)
         else:
-            deep = window.purpose == "deep"
+            deep = window.purpose in ("deep", "head")
             pieces = self._cutter.page(endpoint, page, stamp, window.parent if endpoint.needs else "", look=deep)
         if bridge:
             pieces.deliveries.append(_bridge(window.parent, page.items, stamp))
@@ -673,7 +673,11 @@ _single_head = msgspec.json.Decoder(_SingleHead)
 
 def steps_of_checks(steps: list[Step]) -> list[tuple[Window, Pieces]]:
     """Return the windows that compare, with what they brought."""
-    return [(step.before, step.pieces) for step in steps if step.pieces and step.before.purpose in CHECKS]
+    return [
+        (step.before, step.pieces)
+        for step in steps
+        if step.pieces and (step.before.purpose in CHECKS or (step.before.purpose == "whole" and step.before.check))
+    ]
 
 
 def _bridge(payout: str, items: list[Received], stamp: Stamp) -> Delivery:
