@@ -94,6 +94,7 @@ def _lists(db: sa.Connection, too_old: datetime) -> tuple[ListFacts, ...]:
             since=row.state_since,
             reason=row.reason,
             reason_code=row.reason_code,
+            empty=row.rows == 0,
         )
         for row in rows
     )

@@ -83,6 +83,7 @@ class ListFacts:
         was_read: It has been complete once, or rows of it are here.
         complete_as_of: Everything Stripe held at this moment is here; None: never complete yet.
         since: Since when it is in this state; None: not known.
+        empty: It has no rows: where no event tells of it, it is looked at seldom.
     """
 
     connection: str
@@ -94,6 +95,7 @@ class ListFacts:
     since: datetime | None = None
     reason: str | None = None
     reason_code: str | None = None
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,8 @@ def troubles(facts: Facts, promise: timedelta, open_keys: Collection[Key] = ()) 
     return (*found, *kept)
 
 
+#: Lists without rows that no event tells of are looked at once a day, or less often where the budget is small.
+_EMPTY_LONGER = timedelta(days=30)
 #: Why an account stops that hangs on a platform which has a trouble of its own: that one is told, not hundreds.
 _WITH_THE_PLATFORM = frozenset(("connections.platform_refused", "connections.platform_paused"))
 
@@ -128,7 +130,8 @@ def _of_lists(
             continue
         if one.state in ("forbidden", "unavailable"):
             continue
-        if one.complete_as_of is not None and facts.now - one.complete_as_of > promise:
+        late = promise + _EMPTY_LONGER if one.empty else promise
+        if one.complete_as_of is not None and facts.now - one.complete_as_of > late:
             stale[one.connection].append(one)
         # A list that is being read again keeps the trouble alive; it does not begin one.
         if one.state == "partial" or (one.state in _UNDER_WAY and Key("incomplete", one.connection) in open_keys):

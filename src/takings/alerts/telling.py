@@ -124,7 +124,13 @@ def message(notices: Sequence[Notice], words: Words, public_url: str) -> Message
         if one.what == "closed" and alert.closed_at is not None:
             since = words("alerts.from_to", start=words.moment(alert.opened_at), end=words.moment(alert.closed_at))
         said = advice(alert, words) if one.what == "opened" else ""
-        lines += [f"{state}: {headline(alert, words)}", since, *([said] if said else []), link, ""]
+        lines += [
+            words("alerts.line", state=state, headline=headline(alert, words)),
+            since,
+            *([said] if said else []),
+            link,
+            "",
+        ]
         colour = "#17693a" if one.what == "closed" else "#a52a18" if alert.serious else "#7d5200"
         parts.append(
             Markup(
