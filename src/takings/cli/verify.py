@@ -35,6 +35,11 @@ _KINDS = {
     "balance": "balance",
     "payout": "payout",
 }
+#: Why many lists are not checked at once, said once for all of them.
+_WHY = {
+    "stripe.not_enabled": "Stripe does not offer these to this account: they belong to products that are not switched on.",
+    "stripe.permission_missing": "The key may not read these: give it the permission in Stripe's dashboard.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,12 +263,14 @@ def basis(parts: Sequence[Part]) -> list[str]:
     if awaited:
         lines.append(f"{awaited:,} open rows have moved on at Stripe without an event: the next look brings them.")
     refused: dict[str, list[str]] = {}
+    reasons: dict[str, str] = {}
     for part in parts:
         if part.state in ("unchecked", "incomplete"):
-            what = part.list or part.table or part.check
-            refused.setdefault(part.reason or part.state, []).append(what)
-    for reason, lists in refused.items():
-        lines.append(f"Not checked: {', '.join(lists)}. {reason}")
+            code = part.reason_code or part.reason or part.state
+            refused.setdefault(code, []).append(part.list or part.table or part.check)
+            reasons.setdefault(code, _WHY.get(code) or part.reason or "")
+    for code, lists in refused.items():
+        lines.append(f"Not checked: {', '.join(lists)}. {reasons[code]}".rstrip())
     return lines
 
 
