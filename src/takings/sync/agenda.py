@@ -47,6 +47,7 @@ _DAY: Final = timedelta(days=1)
 _WEEK: Final = timedelta(days=7)
 _LEAST_OPEN: Final = timedelta(hours=1)
 _LEAST_UNTOLD: Final = timedelta(hours=6)
+_UNTOLD_AT_MOST: Final = timedelta(hours=18)
 #: Everything is due a little before the horizon, so that it is done within it.
 _EARLY: Final = 0.85
 
@@ -116,6 +117,8 @@ def check_every(stretch: Stretch, resource: Resource, pace: Pace, now: datetime)
     else:
         # A list that is read whole costs more the longer it is.
         wanted = max(_DAY, stretch.pages * _LEAST_UNTOLD) if told else max(_LEAST_UNTOLD, stretch.pages * _LEAST_OPEN)
+    if not told and stretch.end is None and stretch.rows:
+        return min(pace.stretched(wanted), _UNTOLD_AT_MOST)  # nothing else says that it is still so
     return pace.stretched(wanted)
 
 

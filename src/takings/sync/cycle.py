@@ -35,7 +35,7 @@ from takings.sync.plan import BRIDGE_LIST, PRICES_BY_ID, Window
 from takings.sync.runner import SINGLES, Outcome, Runner
 from takings.sync.states import OPEN, open_rows
 from takings.sync.stretches import Stretch, StretchBook, covers
-from takings.warehouse import Scope, Warehouse
+from takings.warehouse import BRIDGE, Scope, Warehouse
 
 #: Events of this long before the newest one known are read again: they may show up late.
 EVENTS_OVERLAP: Final = timedelta(seconds=60)
@@ -171,7 +171,10 @@ class Cycle:
         self._memory = memory
         #: True where an event said that the account has ended this access.
         self.deauthorized = False
-        self._told_tables = frozenset(name for name, one in catalog.resources.items() if one.events) | {EVENTS_TABLE}
+        told = {name for name, one in catalog.resources.items() if one.events}
+        inside = {nested.table for name in told for nested in catalog.resources[name].nested}
+        #: Tables that are as fresh as the events, with what lies inside their objects and what payouts paid out.
+        self._told_tables = frozenset(told | inside | {EVENTS_TABLE, BRIDGE.table})
         self._connection, self._stripe, self._counter = connection, stripe, counter
         self._stop, self._patient = stop, patient
         self._warehouse, self._catalog, self._deliveries = warehouse, catalog, deliveries
