@@ -80,12 +80,13 @@ class Result:
     "resources",
     metavar="TABLE",
     multiple=True,
-    help="Only this table, by its name or its list's path; may be given again.",
+    help="Only this table, by its name or its list's path, to its last row; may be given again.",
 )
 @click.option(
     "--window",
     metavar="FROM..TO",
-    help="Only what was made from one day or moment to before another (YYYY-MM-DD); either may be left out.",
+    help="Only what was made from one day or moment to before another, in the company's time zone "
+    "(YYYY-MM-DD..YYYY-MM-DD); either may be left out.",
 )
 @click.option("--full", is_flag=True, help="Every row, however old.")
 @json_option
