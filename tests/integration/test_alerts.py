@@ -334,6 +334,11 @@ def test_what_begins_together_is_told_together(house: House, mail: tuple[MailSer
 def test_old_tables_are_told_after_a_while_and_not_after_a_start(house: House, mail: tuple[MailServer, int]) -> None:
     server, port = mail
     house.mail_to(port)
+    with house.store.write() as db:
+        for table in ("charges", "refunds"):
+            rows = {"connection_id": "c1", "table_name": table, "rows": 9, "updated_at": NOW}
+            db.execute(sa.insert(schema.table_rows).values(rows))
+    house.list("plans", "complete", NOW - timedelta(days=3))  # without rows: looked at seldom
     house.list("charges", "complete", NOW - timedelta(days=3))
     house.after(minutes=0)
     house.list("charges", "complete", NOW + timedelta(minutes=5))

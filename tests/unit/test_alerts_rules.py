@@ -113,6 +113,11 @@ def test_all_stale_tables_of_a_connection_are_one_trouble() -> None:
     assert found.fields["oldest"] == (NOW - 3 * DAY).isoformat()
 
 
+def test_a_table_without_rows_may_be_a_month_older() -> None:
+    assert keys(replace(FINE, lists=(listed(age=31 * DAY, empty=True),))) == set()
+    assert keys(replace(FINE, lists=(listed(age=31 * DAY + MINUTE, empty=True),))) == {Key("stale", "c1")}
+
+
 def test_many_tables_are_counted_and_some_are_named() -> None:
     found = only(replace(FINE, lists=tuple(listed(age=2 * DAY, table=f"t{n:02}") for n in range(60))))
     assert found.fields["n"] == 60
