@@ -39,7 +39,9 @@ def test_the_ready_line_says_all_one_needs() -> None:
     assert process.stdout is not None
     told = json.loads(process.stdout.readline())
     keys = {"live_key", "test_key", "connect_secret", "connect_test_secret", "app_secret", "app_test_secret"}
-    assert set(told) == keys | {"api", "account", "connect_client_id", "app_client_id", "user"}
+    keys |= {"org_key", "org_test_key", "platform_key", "platform_test_key"}
+    named = {"api", "account", "connect_client_id", "app_client_id", "user", "platform", "org_accounts"}
+    assert set(told) == keys | named
     assert told["live_key"].startswith("rk_live_")
     assert told["test_key"].startswith("rk_test_")
     assert set(told["user"]) == {"email", "password"}
