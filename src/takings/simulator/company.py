@@ -136,7 +136,16 @@ def found(
 
 
 def found_small(
-    *, account: str, seed: int, livemode: bool, customers: int, start: int, end: int, name: str, country: str, currency: str
+    *,
+    account: str,
+    seed: int,
+    livemode: bool,
+    customers: int,
+    start: int,
+    end: int,
+    name: str,
+    country: str,
+    currency: str,
 ) -> Company:
     """Draw a company of a few customers, a hundred objects or so, in about 10 ms and one currency.
 

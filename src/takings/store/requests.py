@@ -35,9 +35,7 @@ class RequestCounter:
         purpose: What requests are made for from now on.
     """
 
-    def __init__(
-        self, store: Store, account_id: str, livemode: bool, clock: Clock, purpose: Purpose = "other"
-    ) -> None:
+    def __init__(self, store: Store, account_id: str, livemode: bool, clock: Clock, purpose: Purpose = "other") -> None:
         self._store = store
         self._account_id = account_id
         self._livemode = livemode

@@ -148,7 +148,9 @@ connections = _table(
     # key, since SQLite would have to remake the table: whoever removes a platform removes what hangs on it.
     sa.Column("platform_id", sa.String(32), index=True),
     sa.Column("pool_account", sa.String(255)),  # account whose rate and read allocation it uses; None: its own
-    sa.Column("follows_accounts", sa.Boolean, nullable=False, server_default=sa.false()),  # platform: connected ones too
+    sa.Column(
+        "follows_accounts", sa.Boolean, nullable=False, server_default=sa.false()
+    ),  # platform: connected ones too
     sa.Column("discovered_at", Moment),  # when its connected accounts were last listed; None: not yet, or wanted again
     sa.Column("left_out", sa.JSON),  # connected accounts that somebody disconnected: not to be taken in again
     sa.Column("webhook_secrets", sa.LargeBinary),  # encrypted JSON: signing secrets, newest first; None: no webhook

@@ -206,9 +206,7 @@ def upgrade() -> None:
     op.add_column("connections", sa.Column("platform_id", sa.String(length=32), nullable=True))
     op.create_index("ix_connections_platform_id", "connections", ["platform_id"])
     op.add_column("connections", sa.Column("pool_account", sa.String(length=255), nullable=True))
-    op.add_column(
-        "connections", sa.Column("follows_accounts", sa.Boolean(), server_default=sa.false(), nullable=False)
-    )
+    op.add_column("connections", sa.Column("follows_accounts", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("connections", sa.Column("discovered_at", sa.BigInteger(), nullable=True))
     op.add_column("connections", sa.Column("left_out", sa.JSON(), nullable=True))
     op.add_column("connections", sa.Column("webhook_secrets", sa.LargeBinary(), nullable=True))
