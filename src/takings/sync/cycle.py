@@ -43,6 +43,10 @@ EVENTS_OVERLAP: Final = timedelta(seconds=60)
 EVENTS_KEPT: Final = timedelta(days=30) - timedelta(hours=1)
 #: How often what is here is looked through for what may be due.
 PLAN_EVERY: Final = timedelta(minutes=10)
+#: How long events wait for what they left open and Stripe does not give at present.
+_HELD_AT_MOST: Final = timedelta(hours=1)
+#: Time between two looks at what is one object and no list: the balance, settings.
+_SINGLES_EVERY: Final = timedelta(hours=6)
 #: Requests that one run of comparing takes at most, about: between two of them events are followed.
 MOST_A_RUN: Final = 1_000
 _WEBHOOKS_AT_ONCE: Final = 500
@@ -230,9 +234,11 @@ class Cycle:
             if outcome.fatal or outcome.stopped:
                 self._book.release(run)
                 return Done("stopped", outcome.fatal, outcome.fatal is not None, outcome.requests)
-            self._deliveries.handled(delivered)
+            held = self._holds(outcome, following, began)
+            if not held:
+                self._deliveries.handled(delivered)
             self.deauthorized = follower.deauthorized
-            state = self._close_follow(run, began, following, follower, standings, outcome, lists, since, polls)
+            state = self._close_follow(run, began, following, follower, standings, outcome, lists, since, polls, held)
             return Done(state, next(iter(_failed(outcome, standings).values()), None), False, outcome.requests)
         except BaseException:
             self._release(run)
@@ -249,6 +255,7 @@ class Cycle:
         lists: _Lists,
         since: datetime,
         polled: bool,
+        held: bool,
     ) -> RunState:
         """Note how far events were read and how each list stands, and close the run; forget it where nothing happened."""
         failed = _failed(outcome, standings)
@@ -256,9 +263,19 @@ class Cycle:
         read = polled and EVENTS not in outcome.closed and EVENTS not in outcome.parked
         if read:
             newest = max(filter(None, (follower.newest, following.read_to, since)))
-            self._follows.note(self._connection.id, read_to=newest, caught_up_at=began)
+            if held:  # what events left open could not be asked for: they are made use of once more
+                newest = since
+                self._follows.note(self._connection.id, read_to=newest)
+            else:
+                self._follows.note(self._connection.id, read_to=newest, caught_up_at=began)
+                if outcome.parked:
+                    self._stretches.want(self._connection.id, began, self._above(outcome.parked), None)
             self._gap(following, since)
-            if self._memory is not None:
+            if standings[EVENTS].state != "complete":  # they could not be read for a while, and now are
+                lists.note(EVENTS, table_name=standings[EVENTS].table, state="complete", reason=None, reason_code=None)
+            if self._memory is not None and held:
+                self._memory.pop(self._connection.id, None)
+            elif self._memory is not None:
                 self._memory[self._connection.id] = (began, follower.seen_since(newest - EVENTS_OVERLAP))
         if lists.values:
             self._book.stand(self._connection.id, lists.values)
@@ -269,8 +286,30 @@ class Cycle:
         if state == "complete" and not follower.fresh and not outcome.tables:
             self._book.drop(run)
         else:
-            self._book.close(run, state, {}, next(iter(failed.values()), None))
+            self._book.close(run, "failed" if held else state, {}, next(iter(failed.values()), None))
         return state
+
+    def _holds(self, outcome: Outcome, following: Following, began: datetime) -> bool:
+        """Tell whether events are to be made use of once more, since what they left open cannot be had just now.
+
+        Not for ever: after an hour it goes on, and what is open is compared out of its turn.
+        """
+        away = any(isinstance(error, Unavailable) for error in outcome.parked.values())
+        since = following.caught_up_at or began
+        return away and began - since < _HELD_AT_MOST
+
+    def _above(self, paths: Iterable[str]) -> list[str]:
+        """Return the lists whose comparison shows what some lists, or lists inside their objects, hold."""
+        found: set[str] = set()
+        for path in paths:
+            if "{" not in path:
+                found.add(path)
+            elif path in (BRIDGE_LIST, PRICES_BY_ID):
+                continue  # looked for again by themselves
+            else:
+                tables = {name.partition(".")[0] for name in self._catalog.endpoint(path).needs.values()}
+                found.update(one.path for table in tables for one in self._catalog.for_table(table) if not one.needs)
+        return sorted(found)
 
     def _first_since(self, standings: Mapping[str, Standing]) -> datetime:
         """Return from when events are read where they never were: the beginning of the first load, by Stripe's clock."""
@@ -350,6 +389,12 @@ class Cycle:
                 if path not in asked and standing is not None and standing.complete_as_of is not None:
                     wanted += agenda.head(self._catalog.endpoint(path), standing.complete_as_of)
             wanted.append(plan.new_window("/v1/balance"))
+        asked = {window.list for window in wanted}
+        for path in SINGLES:
+            standing = standings.get(path)
+            idle = standing is not None and (standing.read_at is None or now - standing.read_at >= _SINGLES_EVERY)
+            if standing is not None and standing.state == "complete" and idle and path not in asked:
+                wanted.append(plan.new_window(path))
         for window in wanted:
             if window.list in standings:
                 lists.note(window.list, table_name=standings[window.list].table, read_at=now)
@@ -406,7 +451,7 @@ class Cycle:
                 self._note_inner(lists, path, progress, outcome)
                 continue
             failure = outcome.closed.get(path) or outcome.parked.get(path)
-            if failure is None and progress.state in ("complete", "running"):
+            if failure is None and progress.state not in ("forbidden", "unavailable"):
                 standing = standings.get(path)
                 whole = path in lists.values or standing is None
                 if whole or (standing is not None and standing.state == "complete"):
@@ -430,7 +475,8 @@ class Cycle:
             lists.note(
                 path,
                 table_name=progress.table,
-                state="partial",
+                # A key that may read events and not these objects gets what events carry, and no more.
+                state=progress.state if progress.state in ("forbidden", "unavailable") else "partial",
                 reason=failure.sentence[:500],
                 reason_code=failure.code,
             )
@@ -780,6 +826,7 @@ def _failed(outcome: Outcome, standings: Mapping[str, Standing]) -> dict[str, Ta
     lost = {
         path: error
         for path, error in outcome.closed.items()
-        if path not in standings or standings[path].complete_as_of is not None
+        # A list inside objects that the key may not read either: what events carry of them is all there is.
+        if (standings[path].complete_as_of is not None if path in standings else "{" not in path)
     }
     return {**outcome.parked, **lost}

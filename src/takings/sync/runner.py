@@ -33,6 +33,7 @@ from takings.sync.cut import Cutter, Pieces, Stamp
 from takings.sync.follow import EVENTS_TABLE, Follower
 from takings.sync.plan import BRIDGE_LIST, BY_ID, CHECKS, PRICES_BY_ID, Window
 from takings.warehouse import BRIDGE, Delivery, Item, Scope, Warehouse, Writer, WriteResult
+from takings.warehouse.model import VersionSource
 
 _T = TypeVar("_T")
 
@@ -362,7 +363,7 @@ class Runner:
         raw = msgspec.json.format(answer.body, indent=-1)
         head = _single_head.decode(raw)
         received = Received(head.id or "", head.object or "", head.created, raw)
-        stamp = Stamp(self._scope, asked_at, self._clock.now(), self._catalog.api_version, "refetch")
+        stamp = Stamp(self._scope, asked_at, self._clock.now(), self._catalog.api_version)
         pieces = self._cutter.objects(SINGLES[window.list], [received], stamp)
         after = replace(window, done=True, rows=1, pages=1, attempts=0)
         return Step(window, after, pieces, answer.attempts, 1, [head.created])
@@ -389,7 +390,9 @@ class Runner:
                 raise
             # Stripe gives no address for single objects of this kind: its list, read whole, has the last word.
             raw, head, gone = b"{}", _SingleHead(), True
-        stamp = Stamp(self._scope, asked_at, self._clock.now(), self._catalog.api_version, "refetch")
+        # An answer that merely confirms counts like a list's: that nothing changed is not worth a state of its own.
+        source: VersionSource = "list" if window.purpose == "confirm" else "refetch"
+        stamp = Stamp(self._scope, asked_at, self._clock.now(), self._catalog.api_version, source)
         if gone:
             identifier = plan.object_id(window)
             body = msgspec.json.encode({"id": identifier, "deleted": True})

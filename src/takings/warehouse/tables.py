@@ -135,6 +135,14 @@ class Table:
         return f"DELETE FROM {self.name} AS t WHERE {_where(bounds)} AND t.id IN (SELECT id FROM leaving)"
 
     @property
+    def stood(self) -> str:
+        """Statement that notes that objects stood as their rows have them at later moments: ``again`` has id and as_of."""
+        return (
+            f"UPDATE {self.name} AS t SET _version_at = a.as_of FROM again AS a "
+            "WHERE t._account = $1 AND t._livemode = $2 AND t.id = a.id"
+        )
+
+    @property
     def mark_deleted(self) -> str:
         """Statement that marks the rows whose ids are in ``leaving`` as deleted at a moment (first parameter)."""
         return (

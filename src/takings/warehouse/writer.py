@@ -218,12 +218,18 @@ class Writer:
 
     def _judge(
         self, session: Session, table: Table, scope: Scope, group: _Group, change: TableChange
-    ) -> tuple[list[_State], list[_State]]:
-        """Decide which states become the row, noting it in ``change``; return those and the ones that came late."""
+    ) -> tuple[list[_State], list[_State], list[_State]]:
+        """Decide which states become the row, noting it in ``change``.
+
+        Returns:
+            Those; the ones that came late; and the ones that say that an object is again as its row has it. Lists say so of
+            nearly every row they show, and are not counted among these.
+        """
         keep: list[_State] = []
+        again: list[_State] = []
         late = list(group.others)
         if not group.newest:
-            return keep, late
+            return keep, late, again
         bounds = group.bounds(table)
         ids = pa.array(list(group.newest), pa.string())
         session.register("incoming", pa.table({"id": ids}))
@@ -247,6 +253,8 @@ class Writer:
             as_of_us = _micros(state.delivery.as_of)
             if hash_here == state.hash and not (deleted and as_of_us > version_us):
                 change.unchanged += 1
+                if as_of_us > version_us and state.delivery.source != "list":
+                    again.append(state)
                 continue
             if hash_here != state.hash and not deleted and _tied(as_of_us, version_us):
                 tied.add(state.id)
@@ -257,17 +265,23 @@ class Writer:
                 late.append(state)
                 change.unchanged += 1
         change.tied_ids += sorted(tied)
-        return keep, late
+        return keep, late, again
 
     def _merge(
         self, session: Session, table: Table, scope: Scope, group: _Group, change: TableChange
     ) -> list[pa.Table]:
-        keep, late = self._judge(session, table, scope, group, change)
+        keep, late, again = self._judge(session, table, scope, group, change)
+        found: list[pa.Table] = []
+        if again:  # else what was in between, and comes late, would win over it
+            moments = pa.array([_micros(state.delivery.as_of) for state in again], pa.int64()).cast(_STAMP)
+            session.register("again", pa.table({"id": pa.array([s.id for s in again], pa.string()), "as_of": moments}))
+            session.execute(table.stood, [scope.account, scope.livemode])
+            session.unregister("again")
+            found.append(_arrow(table.resource.table, scope, again))
         if change.changed_ids:
             session.register("leaving", pa.table({"id": pa.array(change.changed_ids, pa.string())}))
             session.execute(table.delete(group.bounds(table)), [scope.account, scope.livemode])
             session.unregister("leaving")
-        found: list[pa.Table] = []
         if keep:
             incoming = _arrow(table.resource.table, scope, keep)
             session.register("incoming", incoming)
