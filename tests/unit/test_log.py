@@ -1,5 +1,6 @@
 """Logs: events with fields, and nothing that looks like a secret."""
 
+import io
 import json
 
 import pytest
@@ -80,3 +81,16 @@ def test_a_logger_made_before_logging_is_set_up_tells_no_secret_either(capsys: p
     said = capsys.readouterr().err
     assert "web.failed" in said and "RuntimeError: broken" in said
     assert secret not in said, "neither in a field nor among the variables of a traceback"
+
+
+@pytest.mark.usefixtures("_afterwards")
+def test_a_stream_that_was_replaced_is_no_longer_written_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed = io.StringIO()
+    with monkeypatch.context() as earlier:
+        earlier.setattr("sys.stderr", closed)
+        log.configure("json", "info")
+    closed.close()
+    log.get("sync").info("sync.later")
+    assert "sync.later" in capsys.readouterr().err

@@ -1,7 +1,8 @@
-"""The wire: one request out, one answer in, as bytes. The only importer of the HTTP library."""
+"""The wire to Stripe: one request out, one answer in, as bytes. Here alone Stripe is spoken to."""
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 import zlib
@@ -80,7 +81,7 @@ class Transport:
             limits=httpx2.Limits(
                 max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_KEEP_S
             ),
-            verify=_trusted(parts.scheme == "https"),
+            verify=_trusted(parts.scheme == "https", os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
             follow_redirects=False,
             trust_env=parts.scheme == "https",  # a company's proxy, but never with a key in the clear
         )
@@ -122,9 +123,12 @@ class Transport:
         self._client.close()
 
 
-@lru_cache(maxsize=2)
-def _trusted(trust_env: bool) -> ssl.SSLContext:
-    """Return whom to trust; reading all authorities takes 50 ms, more than anything else in an idle look at Stripe."""
+@lru_cache(maxsize=4)
+def _trusted(trust_env: bool, _file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Return whom to trust; reading all authorities takes 50 ms, more than anything else in an idle look at Stripe.
+
+    The library reads where they are from the environment: the variables are given so that a change of them is seen.
+    """
     return httpx2.create_ssl_context(trust_env=trust_env)
 
 
