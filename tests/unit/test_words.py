@@ -104,9 +104,9 @@ def test_what_the_code_says_exists(file: str, key: str) -> None:
 
 
 def raised_by_code() -> Iterator[tuple[str, str, str]]:
-    """Yield file, code and English sentence of every error that accounts and web raise with a literal code."""
+    """Yield file, code and English sentence of every error that these parts raise with a literal code."""
     kinds = {"Misconfigured", "Invalid", "NotFound", "NotAllowed", "Refused", "Unavailable", "Unexpected"}
-    for part in ("accounts", "web"):
+    for part in ("accounts", "connections", "proof", "reports", "stripe", "sync", "warehouse", "web"):
         for path in sorted((SOURCE / part).rglob("*.py")):
             for call in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(call, ast.Call) and getattr(call.func, "id", "") in kinds and len(call.args) == 2:
@@ -118,6 +118,19 @@ def raised_by_code() -> Iterator[tuple[str, str, str]]:
 @pytest.mark.parametrize(("file", "code", "sentence"), sorted(set(raised_by_code())))
 def test_what_goes_wrong_is_said_in_both_languages(file: str, code: str, sentence: str) -> None:
     assert f"error.{code}" in sentences(), f"{file}: {sentence}"
+
+
+def test_why_something_is_not_proven_is_said_in_both_languages() -> None:
+    codes = {
+        found
+        for path in sorted((SOURCE / "proof").glob("*.py"))
+        for line in path.read_text("utf-8").splitlines()
+        for found in re.findall(r'"(proof\.\w+)"', line)
+        if "log." not in line
+    }
+    assert {"proof.moving", "proof.interrupted", "proof.not_loaded"} <= codes
+    told_to_the_log = {"proof.ended"}
+    assert {code for code in codes if f"error.{code}" not in sentences()} == told_to_the_log
 
 
 def test_what_is_composed_at_run_time_exists() -> None:
