@@ -21,7 +21,7 @@ class List:
 
     def __init__(self, created: list[int]) -> None:
         self.rows = sorted(((moment, f"id_{n:06}") for n, moment in enumerate(created)), reverse=True)
-        self._keys = [(-moment, tuple(-ord(c) for c in identifier)) for moment, identifier in self.rows]
+        self._falling = [-moment for moment, _ in self.rows]
         self._place = {identifier: n for n, (_, identifier) in enumerate(self.rows)}
         self.requests = 0
 
@@ -29,10 +29,10 @@ class List:
         self.requests += 1
         first = 0 if window.cursor is None else self._place[window.cursor] + 1
         if window.end is not None:
-            first = max(first, bisect.bisect_right([-m for m, _ in self.rows], -window.end))
+            first = max(first, bisect.bisect_right(self._falling, -window.end))
         last = len(self.rows)
         if window.start is not None:
-            last = bisect.bisect_right([-m for m, _ in self.rows], -window.start)
+            last = bisect.bisect_right(self._falling, -window.start)
         return self.rows[first : min(first + plan.PAGE_ROWS, last)], first + plan.PAGE_ROWS < last
 
 

@@ -44,6 +44,9 @@ class _Ready(msgspec.Struct):
     org_accounts: list[str]
 
 
+_NO_LIMIT = 10_000
+
+
 class Simulator:
     """Starts ``python -m takings.simulator``, knows its keys, and turns its controls.
 
@@ -231,6 +234,9 @@ class Simulator:
         if app:
             values["TAKINGS_STRIPE_APP_CLIENT_ID"] = self.app_client_id
             values["TAKINGS_STRIPE_APP_SECRET"] = self.app_secret
+        for setting, rate in (("LIVE", "rate"), ("SANDBOX", "test_rate"), ("ENDPOINT", "endpoint_rate")):
+            if getattr(self.options, rate) == 0:  # without limits: nobody need hold back
+                values[f"TAKINGS_RATE_{setting}"] = str(_NO_LIMIT)
         return values
 
     # What it knows

@@ -85,7 +85,7 @@ def build(engine: Engine, tables: dict[str, Table], stripe: str) -> None:
         wanted[("raw", "revision")] = (("n", "BIGINT"),)
     with engine.session(write=False) as session, mapped():
         have = _columns(session)
-        form = Form.of(_comments(session).get(("raw", "versions")))
+        form = Form.of(engine.comments(session).get(("raw", "versions")))
     check(form, stripe)
     target = Form(FORMAT, stripe)
     if form == target and all(
@@ -122,7 +122,7 @@ def build(engine: Engine, tables: dict[str, Table], stripe: str) -> None:
 def unfilled(engine: Engine, tables: dict[str, Table]) -> list[str]:
     """Return the typed tables whose rows wait to be filled from the versions, by name."""
     with engine.session(write=False) as session, mapped():
-        comments = _comments(session)
+        comments = engine.comments(session)
     return sorted(name for name in tables if comments.get(("stripe", name)) == UNFILLED)
 
 
@@ -134,16 +134,6 @@ def _columns(session: Session) -> dict[tuple[str, str], dict[str, str]]:
     ).fetchall():
         have.setdefault((schema, table), {})[column] = kind
     return have
-
-
-def _comments(session: Session) -> dict[tuple[str, str], str]:
-    return {
-        (schema, table): comment
-        for schema, table, comment in session.execute(
-            "SELECT schema_name, table_name, comment FROM duckdb_tables() "
-            "WHERE database_name = current_database() AND comment IS NOT NULL"
-        ).fetchall()
-    }
 
 
 def _release(text: str) -> tuple[int, ...]:

@@ -208,7 +208,11 @@ class Warehouse:
         names = sorted(self._tables) if tables is None else list(tables)
         found: dict[str, int] = {}
         with self._engine.session(write=False) as session, mapped():
+            empty = self._engine.empty(session)
             for name in names:
+                if name in empty:
+                    found[name] = 0
+                    continue
                 row = session.execute(
                     f"SELECT count(*) FROM {self._tables[name].name} "
                     "WHERE _account = $1 AND _livemode = $2 AND _deleted_at IS NULL",
@@ -228,8 +232,11 @@ class Warehouse:
         with self._engine.keeping(), self._engine.session(write=True) as session, mapped():
             session.execute("BEGIN TRANSACTION")
             try:
-                for table in self._tables.values():
+                empty = self._engine.empty(session)
+                for name, table in self._tables.items():
                     session.execute(f"DROP TABLE IF EXISTS {rebuild.beside(table)}")
+                    if name in empty:
+                        continue
                     session.execute(f"DELETE FROM {table.name} WHERE _account = $1 AND _livemode = $2", owner)
                 session.execute("DELETE FROM raw.versions WHERE account = $1 AND livemode = $2", owner)
                 if self._engine.counted:
@@ -256,6 +263,7 @@ class Warehouse:
             finally:
                 if timer is not None:
                     timer.cancel()
+                    timer.join()  # else it might still interrupt whoever gets this session next
 
 
 def _columns(session: Session) -> tuple[Column, ...]:
