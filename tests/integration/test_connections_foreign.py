@@ -502,7 +502,7 @@ def test_pausing_resuming_and_looking_at_once(house: Any) -> None:
         assert service.get(made.id).reason == "Stripe is down."
         assert service.sync_now(admin, made.id).state == "active"
         at = datetime.now(UTC) - timedelta(seconds=5)
-        service.mark_synced(made.id, at)
+        service.mark_synced(made.id, at, timedelta(minutes=1))
         synced = service.get(made.id)
         assert synced.last_sync_at == at
         assert synced.next_sync_at is not None and synced.next_sync_at > at

@@ -224,10 +224,10 @@ def torture(replica: Replica, dice: random.Random) -> None:
 
     # Silent: found within the horizon, while life goes on.
     stripe.live(TURNS, seed=dice.randrange(10_000), told=False)
-    for day in range(0, HORIZON.days + 3, 3):
-        if day % 9 == 0 and day < HORIZON.days:
+    for day in range(0, HORIZON.days + 5, 5):
+        if day % 10 == 0 and day < HORIZON.days:
             stripe.live(TURNS // 10, seed=dice.randrange(10_000))
-        replica.step(timedelta(days=3))
+        replica.step(timedelta(days=5))
     assert not (problems := replica.differences() + replica.money()), few(problems)
 
     # At rest.
