@@ -83,10 +83,12 @@ def ready_home(home: Path) -> None:
 def opened(settings: Settings) -> Iterator[App]:
     """Put the parts together for one command, and close them after it."""
     from takings import app
+    from takings.cli.processes import using
 
     parts = app.build(settings)
     try:
-        yield parts
+        with using(settings.home):
+            yield parts
     finally:
         parts.close()
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -361,6 +361,7 @@ def answers(host: str, port: int, timeout_s: float = 90.0) -> None:
 
 
 LOCK_FILE = "up.lock"
+USE_FILE = "use.lock"
 
 
 @contextmanager
@@ -411,6 +412,35 @@ def running(home: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return None
+
+
+@contextmanager
+def using(home: Path) -> Iterator[None]:
+    """Say that this process works on the data folder, for as long as the ``with`` block lasts; many may at once."""
+    with (home / USE_FILE).open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def unused(home: Path) -> Iterator[None]:
+    """Keep the data folder from being worked on, for as long as the ``with`` block lasts.
+
+    Raises:
+        Misconfigured: A process of this machine works on it: ``takings up``, a web server, a worker, or a command.
+    """
+    busy = Misconfigured("archive.running", f"Takings runs on {home}: stop it first.", path=str(home))
+    if running(home) is not None:
+        raise busy
+    with ExitStack() as held:
+        try:
+            file = held.enter_context((home / USE_FILE).open("r", encoding="utf-8"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            pass  # nobody ever worked there
+        except BlockingIOError as error:
+            raise busy from error
+        yield
 
 
 def run_product(

@@ -24,18 +24,13 @@ def restore(source: Path, replace: bool, as_json: bool, home: Path | None) -> No
 
     from takings import archive, catalog, log
     from takings.cli.output import bytes_said, moment, print_json, progress
-    from takings.cli.processes import running
-    from takings.errors import Misconfigured
+    from takings.cli.processes import unused
     from takings.settings import load, settings_file
     from takings.store.engine import sqlite_file
 
     settings = load(home=home)
     log.configure(settings.log_form, "warning")
-    if running(settings.home) is not None:
-        raise Misconfigured(
-            "archive.running", f"Takings runs on {settings.home}: stop it first.", path=str(settings.home)
-        )
-    with progress("Read", shown=sys.stderr.isatty() and not as_json) as tell:
+    with unused(settings.home), progress("Read", shown=sys.stderr.isatty() and not as_json) as tell:
         made, aside = archive.restore(
             source.absolute(),
             settings.home,

@@ -43,6 +43,8 @@ EVENTS_OVERLAP: Final = timedelta(seconds=60)
 EVENTS_KEPT: Final = timedelta(days=30) - timedelta(hours=1)
 #: How often what is here is looked through for what may be due.
 PLAN_EVERY: Final = timedelta(minutes=10)
+#: By how much Stripe's clock may differ from ours where it could not be asked.
+_UNKNOWN_SKEW: Final = timedelta(days=1)
 #: How long events wait for what they left open and Stripe does not give at present.
 _HELD_AT_MOST: Final = timedelta(hours=1)
 #: Time between two looks at what is one object and no list: the balance, settings.
@@ -322,6 +324,8 @@ class Cycle:
             self._stripe.get("/v1/account")  # tells the difference of the clocks
         except Refused:
             self._log.debug("sync.account_unreadable")
+        except Unavailable:  # the clocks may differ by as much; an event read twice does no harm
+            return earliest - _UNKNOWN_SKEW
         return earliest + self._skew - timedelta(minutes=5)
 
     def _told(self, standings: Mapping[str, Standing]) -> bool:
