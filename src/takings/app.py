@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from takings import catalog as catalogs
-from takings.accounts import Audit, People, Sessions
+from takings.accounts import Audit, People, Sessions, company
 from takings.alerts import Alerts, BudgetFacts, Budgets
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
+from takings.metrics import Builder, Figures, Registry
 from takings.proof import Proof, ProofBook, Verifier
 from takings.reports import Reports
 from takings.settings import Settings
@@ -84,6 +85,9 @@ class App:
     sync: Sync
     health: HealthBook
     rereading: Rereading
+    registry: Registry
+    builder: Builder
+    figures: Figures
     proof: Proof
     alerts: Alerts
     reports: Reports
@@ -95,6 +99,11 @@ class App:
         maintenance = Maintenance(self.warehouse, self.settings, self.clock)
         chores = (self.alerts.watch(), Discovering(self.connections, self.clock), verifier, maintenance)
         return Worker(self.sync, self.connections, self.store, self.warehouse, self.clock, chores)
+
+    def zone(self) -> str:
+        """Return the reporting zone: the company's, UTC before it is set up."""
+        known = company(self.store)
+        return known.time_zone if known else "UTC"
 
     def close(self) -> None:
         """Let go of files, connections and processes."""
@@ -136,6 +145,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
     deliveries = Deliveries(store, signing, clock)
     sync = Sync(store, warehouse, catalog, connections, deliveries, settings, clock)
     health = HealthBook(store, catalog, settings)
+    registry = Registry.load(catalog)
     return App(
         settings=settings,
         clock=clock,
@@ -152,6 +162,9 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         sync=sync,
         health=health,
         rereading=Rereading(store, connections, health, sync.stretches, audit, clock),
+        registry=registry,
+        builder=Builder(warehouse, registry, clock),
+        figures=Figures(warehouse, registry),
         proof=Proof(
             store,
             warehouse,

@@ -71,6 +71,21 @@ JOIN __ducklake_metadata_{NAME}.ducklake_schema AS s ON s.schema_id = t.schema_i
 WHERE g.end_snapshot IS NULL AND g.key = 'comment' AND g.value IS NOT NULL
 """
 
+_MARKS = f"""
+SELECT s.schema_name || '.' || t.table_name, concat_ws(':', f.n, f.newest, d.n, d.newest)
+FROM __ducklake_metadata_{NAME}.ducklake_table AS t
+JOIN __ducklake_metadata_{NAME}.ducklake_schema AS s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL
+LEFT JOIN (
+    SELECT table_id, count(*) AS n, max(begin_snapshot) AS newest
+    FROM __ducklake_metadata_{NAME}.ducklake_data_file WHERE end_snapshot IS NULL GROUP BY table_id
+) AS f ON f.table_id = t.table_id
+LEFT JOIN (
+    SELECT table_id, count(*) AS n, max(begin_snapshot) AS newest
+    FROM __ducklake_metadata_{NAME}.ducklake_delete_file WHERE end_snapshot IS NULL GROUP BY table_id
+) AS d ON d.table_id = t.table_id
+WHERE t.end_snapshot IS NULL
+"""
+
 
 class Engine(ABC):
     """A place for tables.
@@ -113,6 +128,10 @@ class Engine(ABC):
     @abstractmethod
     def comments(self, session: Session) -> dict[tuple[str, str], str]:
         """Return what tables say of themselves, by schema and name."""
+
+    @abstractmethod
+    def marks(self, session: Session) -> dict[str, str]:
+        """Return, by qualified name of every table, a text that changes whenever its rows do."""
 
     def empty(self, session: Session) -> frozenset[str]:
         """Return typed tables that certainly have no row at a session's moment, where it is cheaper to know than to ask."""
@@ -315,6 +334,10 @@ class Lake(Engine):
         """Ask the lake's catalog: the engine's own view of it counts every table's rows, half a second for ours."""
         return {(schema, table): comment for schema, table, comment in session.execute(_COMMENTS).fetchall()}
 
+    def marks(self, session: Session) -> dict[str, str]:
+        """Ask the lake's catalog of which files a table consists."""
+        return dict(session.execute(_MARKS).fetchall())
+
     def empty(self, session: Session) -> frozenset[str]:
         """Ask the lake's catalog which tables have no file: one query in place of one a table, each of 50 ms."""
         return frozenset(name for (name,) in session.execute(_EMPTY).fetchall())
@@ -462,6 +485,16 @@ class File(Engine):
             for schema, table, comment in session.execute(
                 "SELECT schema_name, table_name, comment FROM duckdb_tables() "
                 "WHERE database_name = current_database() AND comment IS NOT NULL"
+            ).fetchall()
+        }
+
+    def marks(self, session: Session) -> dict[str, str]:
+        """Every write to Stripe's tables counts for all of them."""
+        return {
+            f"{schema}.{table}": str(n)
+            for schema, table, n in session.execute(
+                "SELECT schema_name, table_name, (SELECT max(n) FROM raw.revision) FROM duckdb_tables() "
+                "WHERE database_name = current_database()"
             ).fetchall()
         }
 

@@ -198,6 +198,27 @@ class Warehouse:
             finally:
                 session.execute("ROLLBACK")
 
+    @contextmanager
+    def deriving(self) -> Iterator[Session]:
+        """Lend a session that may make and fill tables of schema ``metrics``, in one transaction.
+
+        Raises:
+            Unavailable: The disk is full, or others are writing for more than a minute.
+        """
+        with self._engine.session(write=True) as session, mapped():
+            session.execute("BEGIN TRANSACTION")
+            try:
+                yield session
+                session.execute("COMMIT")
+            except BaseException:
+                session.execute("ROLLBACK")
+                raise
+
+    def marks(self) -> dict[str, str]:
+        """Return, by qualified name of every table, a text that changes whenever its rows do."""
+        with self._engine.session(write=False) as session, mapped():
+            return self._engine.marks(session)
+
     def count(self, scope: Scope, tables: Sequence[str] | None = None) -> dict[str, int]:
         """Count the rows of one owner that Stripe still has, by table.
 
@@ -239,6 +260,9 @@ class Warehouse:
                         continue
                     session.execute(f"DELETE FROM {table.name} WHERE _account = $1 AND _livemode = $2", owner)
                 session.execute("DELETE FROM raw.versions WHERE account = $1 AND livemode = $2", owner)
+                session.execute(
+                    "DROP SCHEMA IF EXISTS metrics CASCADE"
+                )  # what is derived is built anew from what stays
                 if self._engine.counted:
                     session.execute("UPDATE raw.revision SET n = n + 1")
                 session.execute("COMMIT")

