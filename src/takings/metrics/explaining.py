@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from takings.errors import Invalid, Unavailable
+from takings.metrics.builder import BUILDS
 from takings.metrics.model import Measure
 from takings.metrics.registry import Registry
 from takings.warehouse import Warehouse
@@ -118,8 +119,12 @@ class Figures:
         )
         return [Figure(currency, int(amount), int(lines), group) for currency, group, amount, lines in rows]
 
-    def contributions(self, question: Question, *, limit: int | None = None, offset: int = 0) -> list[Contribution]:
-        """Return the lines of a figure, the largest first.
+    def contributions(self, question: Question, *, limit: int | None = None) -> list[Contribution]:
+        """Return the lines of a figure, currency by currency, the largest first.
+
+        Args:
+            question: What.
+            limit: Most lines of each currency, whose amounts cannot be compared; None: all.
 
         Raises:
             NotFound, Invalid, Unavailable: As :meth:`answer`.
@@ -128,11 +133,16 @@ class Figures:
         where, values = self._where(question, measure)
         model = self._registry.model(measure.model)
         customer = "l.customer" if "customer" in model.dimensions else "NULL"
-        cut = "" if limit is None else f" LIMIT {limit:d} OFFSET {offset:d}"
+        order = "abs(l.amount) DESC, l.at, l.id"
+        most = (
+            ""
+            if limit is None
+            else f"QUALIFY row_number() OVER (PARTITION BY l.currency ORDER BY {order}) <= {limit:d} "
+        )
         rows = self._ask(
             f"SELECT l.at AS at, l.part AS part, l.amount AS amount, l.currency AS currency, l.account AS account, "
             f"l.object AS object, l.source AS source, {customer} AS customer FROM metrics.{measure.model} AS l "
-            f"WHERE {where} ORDER BY l.currency, abs(l.amount) DESC, l.at, l.id{cut}",
+            f"WHERE {where} {most}ORDER BY l.currency, {order}",
             values,
         )
         return [Contribution(*row) for row in rows]
@@ -144,7 +154,7 @@ class Figures:
             NotFound, Unavailable: As :meth:`answer`.
         """
         model = self._registry.measure(measure).model
-        rows = self._ask("SELECT b.built_at AS at FROM metrics.builds AS b WHERE b.model = $model", {"model": model})
+        rows = self._ask(f"SELECT b.built_at AS at FROM {BUILDS} AS b WHERE b.model = $model", {"model": model})
         if not rows:
             raise _unbuilt()
         at: datetime = rows[0][0]
@@ -155,7 +165,8 @@ class Figures:
         conditions = ["l.livemode = $livemode"]
         values: dict[str, Any] = {"livemode": question.livemode}
         if measure.parts:
-            conditions.append(f"l.part IN ({', '.join(repr(part) for part in measure.parts)})")
+            conditions.append("l.part IN (SELECT UNNEST($parts))")
+            values["parts"] = list(measure.parts)
         if question.start is not None:
             if measure.sum == "stock":
                 raise Invalid("metrics.stock_since", "What stands at a moment has no beginning: leave it out.")
@@ -184,9 +195,12 @@ class Figures:
         return name
 
     def _ask(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        if "metrics.builds" not in self._warehouse.marks():
-            raise _unbuilt()
-        return self._warehouse.query(sql, values).rows
+        try:
+            return self._warehouse.query(sql, values).rows
+        except Invalid:  # a table that is not there is the only thing that can be wrong with SQL of ours
+            if BUILDS in self._warehouse.marks():
+                raise
+            raise _unbuilt() from None
 
 
 def _unbuilt() -> Unavailable:

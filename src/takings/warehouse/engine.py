@@ -309,8 +309,12 @@ class Lake(Engine):
             if self._idle:
                 return self._idle.pop()
             cursor = self._root.cursor()
-        with mapped():
-            cursor.execute(f"USE {NAME}; SET TimeZone = 'UTC'")
+        try:
+            with mapped():
+                cursor.execute(f"USE {NAME}; SET TimeZone = 'UTC'")
+        except BaseException:
+            cursor.close()
+            raise
         return cursor
 
     @contextmanager

@@ -73,36 +73,20 @@ utc = true
 source = "https://docs.stripe.com/reports/balance"
 */
 SELECT
-  t.id AS id,
+  CASE WHEN a.arm = 'fee' THEN t.id || ':fee' ELSE t.id END AS id,
   t.account AS account,
   t.livemode AS livemode,
   t.currency AS currency,
   t.at AS at,
   t.day AS day,
   t.day_utc AS day_utc,
-  t.category AS part,
-  t.amount AS amount,
+  CASE WHEN a.arm = 'fee' THEN 'transaction_fee' ELSE t.category END AS part,
+  CASE WHEN a.arm = 'fee' THEN -t.fee ELSE t.amount END AS amount,
   'balance_transactions' AS object,
   t.id AS source,
   t.customer AS customer,
   t.payment_method AS payment_method,
   t.country AS country
 FROM metrics.stg_transactions AS t
-UNION ALL
-SELECT
-  t.id || ':fee' AS id,
-  t.account AS account,
-  t.livemode AS livemode,
-  t.currency AS currency,
-  t.at AS at,
-  t.day AS day,
-  t.day_utc AS day_utc,
-  'transaction_fee' AS part,
-  -t.fee AS amount,
-  'balance_transactions' AS object,
-  t.id AS source,
-  t.customer AS customer,
-  t.payment_method AS payment_method,
-  t.country AS country
-FROM metrics.stg_transactions AS t
-WHERE t.fee <> 0
+CROSS JOIN (SELECT 'amount' AS arm UNION ALL SELECT 'fee' AS arm) AS a
+WHERE a.arm = 'amount' OR t.fee <> 0
