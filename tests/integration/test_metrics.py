@@ -301,6 +301,7 @@ def test_the_command_line_explains_and_lists(
     assert code == 0 and said["start"] == "2026-09-01" and said["end"] == "2026-10-01"
     assert [one["amount"] for one in said["figures"]] == [sum(one["amount"] for one in said["contributions"])]
     assert sum(one["amount"] for one in said["groups"]) == said["figures"][0]["amount"]
+    assert said["missing"] == []
     code, out, _ = run("explain", "balance", "--at", "2026-10-31")
     assert code == 0 and "up to the end of 2026-10-31" in out.lower() and "smaller contributions" in out
     shown = json.loads(run("explain", "balance", "--json")[1])["contributions"]
@@ -313,3 +314,29 @@ def test_the_command_line_explains_and_lists(
         assert code == 2 and wrong[1] in err
     assert run("explain", "fees", "--at", "2026-01-01", "--period", "2026")[0] == 2
     assert run("explain", "no_such")[0] == 3
+
+
+def test_a_figure_from_tables_that_are_short_says_so(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {**simulator.environ(), "TAKINGS_HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    with closing(app.build(settings.load())) as fresh:
+        credentials = Credentials(way="key", secret=simulator.live_key)
+        pending = fresh.connections.pend(None, credentials, fresh.connections.probe(credentials))
+        made = fresh.connections.confirm(None, pending, "Shop", datetime(2026, 9, 1, tzinfo=UTC))
+    capfd.readouterr()
+    assert main(["explain", "fees"]) == 1
+    assert "Shop: balance_transactions is here: it has not been loaded yet." in capfd.readouterr().err
+    simulator.fault("status", path="/v1/balance_transactions", status=503, times=None, should_retry=False)
+    with closing(app.build(settings.load())) as fresh:
+        assert fresh.sync.run_once(made.id).state == "partial"
+    simulator.clear_faults()
+    capfd.readouterr()
+    assert main(["explain", "fees", "--json"]) == 1
+    missing = {one["table"]: one["reason"] for one in json.loads(capfd.readouterr().out)["missing"]}
+    assert set(missing) == {"Shop: balance_transactions", "Shop"}
+    assert missing["Shop"] == "only what was made since 2026-09-01 was loaded."
+    # Another account, and the sandboxes, lack nothing.
+    assert main(["explain", "fees", "--account", "acct_other"]) == 0
+    assert main(["explain", "fees", "--test"]) == 0

@@ -12,8 +12,10 @@ import click
 from takings.cli.common import home_option, json_option
 
 if TYPE_CHECKING:
+    from takings.app import App
     from takings.metrics import Contribution, Figure, Measure, Question
 
+INCOMPLETE = 1
 _SHOWN = 20
 
 
@@ -45,10 +47,11 @@ def explain(
     every: bool,
     as_json: bool,
     home: Path | None,
-) -> None:
+) -> int:
     """Show METRIC in each currency, and the contributions, down to Stripe's objects, that add up to it exactly.
 
-    Tables whose sources have changed are brought up to date first.
+    Tables whose sources have changed are brought up to date first. Ends with 1 when a table it comes from has not been
+    read completely.
     """
     from takings.cli.common import opened, settings_for
     from takings.cli.output import print_json
@@ -71,6 +74,7 @@ def explain(
         lines = app.figures.contributions(question, limit=None if every else _SHOWN)
         known_at = app.figures.built_at(metric)
         zone = "UTC" if measure.utc else app.zone()
+        missing = missing_of(app, question, measure)
     if as_json:
         print_json(
             {
@@ -81,13 +85,42 @@ def explain(
                 "end": end,
                 "zone": zone,
                 "known_at": known_at,
+                "missing": [{"table": table, "reason": reason} for table, reason, _ in missing],
                 "figures": [_figure(one) for one in figures],
                 "groups": [{**_figure(one), "group": one.group} for one in groups],
                 "contributions": [_contribution(one) for one in lines],
             }
         )
-        return
-    _show(measure, question, figures, groups, lines, f"Days of {zone}; as known at {known_at:%Y-%m-%d %H:%M} UTC.", by)
+    else:
+        basis = f"Days of {zone}; as known at {known_at:%Y-%m-%d %H:%M} UTC."
+        _show(measure, question, figures, groups, lines, basis, by)
+    for table, reason, _ in missing:
+        click.echo(f"Not all of {table} is here: {reason}", err=True)
+    return INCOMPLETE if any(short for *_, short in missing) else 0
+
+
+def missing_of(app: App, question: Question, measure: Measure) -> list[tuple[str, str, bool]]:
+    """Return what a figure may lack: table, why, and whether the figure is short until more has been read.
+
+    What the key may not read, and history before a chosen first day, will not come by itself: it is said, no more.
+    """
+    found: list[tuple[str, str, bool]] = []
+    sources = app.registry.sources(measure.model)
+    for connection in app.connections.all():
+        if connection.livemode != question.livemode or question.account not in (None, connection.account_id):
+            continue
+        stands = {one.table: one for one in app.health.tables(connection.id)}
+        for table in sorted(sources):
+            where, one = f"{connection.name}: {table}", stands.get(table)
+            if one is None or (one.as_of is None and one.state in ("waiting", "running", "complete")):
+                found.append((where, "it has not been loaded yet.", True))
+            elif one.state not in ("running", "complete"):
+                refused = one.state in ("forbidden", "unavailable")
+                found.append((where, one.reason or "its last reading failed.", not refused))
+        if connection.start_at is not None:
+            said = f"only what was made since {connection.start_at:%Y-%m-%d} was loaded."
+            found.append((f"{connection.name}", said, False))
+    return found
 
 
 def _show(

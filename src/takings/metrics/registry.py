@@ -75,6 +75,14 @@ class Registry:
         """Return a model that is known to be there."""
         return self._by_name[name]
 
+    def sources(self, model: str) -> frozenset[str]:
+        """Return the tables of Stripe that a model's lines come from, by name in schema ``stripe``."""
+        found: set[str] = set()
+        for need in self._by_name[model].needs:
+            schema, _, name = need.partition(".")
+            found |= self.sources(name) if schema == "metrics" else {name}
+        return frozenset(found)
+
     def measure(self, name: str) -> Measure:
         """Return a measure.
 
