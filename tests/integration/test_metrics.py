@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from takings import app, catalog, settings
 from takings.cli import main
 from takings.connections import Credentials
 from takings.errors import Invalid, NotFound, Unavailable
-from takings.metrics import Figures, Question, Registry
+from takings.metrics import Derived, Figures, Question, Registry
 from takings.simulator import Simulator
+from takings.simulator.simclock import MovableClock
 from takings.warehouse import Delivery, Item, Scope
 
 LINES = [model for model in Registry.load(catalog.load()).ordered if model.kind == "lines"]
 MEASURES = sorted(Registry.load(catalog.load()).measures)
+DERIVED = sorted(Registry.load(catalog.load()).derived)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def home(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def parts(home: Path, simulator: Simulator) -> Iterator[app.App]:
     built = app.build(settings.load({**simulator.environ(), "TAKINGS_HOME": str(home)}))
-    list(built.builder.build("Europe/Paris"))
+    built.builder.build("Europe/Paris")
     yield built
     built.close()
 
@@ -122,7 +125,7 @@ def test_contributions_add_up_to_the_figure_and_groups_to_the_total(parts: app.A
 def test_days_are_those_of_the_zone_and_nothing_is_lost_by_another(parts: app.App) -> None:
     zones = {}
     for zone in ("Pacific/Auckland", "America/Los_Angeles", "Europe/Paris"):
-        list(parts.builder.build(zone))
+        parts.builder.build(zone)
         by_day = parts.figures.answer(Question("gross_volume", currency="eur"), by="day")
         zones[zone] = {one.group: one.amount for one in by_day}
     assert zones["Pacific/Auckland"] != zones["America/Los_Angeles"]
@@ -130,8 +133,8 @@ def test_days_are_those_of_the_zone_and_nothing_is_lost_by_another(parts: app.Ap
 
 
 def test_only_what_changed_is_built_again(parts: app.App) -> None:
-    list(parts.builder.build("Europe/Paris"))
-    again = list(parts.builder.build("Europe/Paris"))
+    parts.builder.build("Europe/Paris")
+    again = parts.builder.build("Europe/Paris")
     assert again and not any(one.fresh for one in again)
     writer = parts.warehouse.writer()
     scope = Scope("acct_other", False)
@@ -155,7 +158,7 @@ def test_only_what_changed_is_built_again(parts: app.App) -> None:
     assert list((parts.settings.home / "warehouse" / "data" / "metrics").rglob("*.parquet"))
     parts.warehouse.purge(scope)
     assert list((parts.settings.home / "warehouse" / "data" / "metrics").rglob("*.parquet")) == []
-    list(parts.builder.build("Europe/Paris"))
+    parts.builder.build("Europe/Paris")
     assert parts.figures.answer(question) == []
 
 
@@ -214,7 +217,7 @@ def test_what_cannot_be_asked_is_said(parts: app.App, tmp_path: Path) -> None:
     with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}))) as fresh:
         with pytest.raises(Unavailable, match="--build"):
             fresh.figures.answer(Question("fees"))
-        assert [one.rows for one in fresh.builder.build("UTC")] == [0] * len(fresh.registry.ordered)
+        assert [one.rows for one in fresh.builder.build("UTC")] == [0] * len(LINES)
         assert fresh.figures.answer(Question("fees")) == []
 
 
@@ -230,11 +233,13 @@ def plain(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("model", LINES, ids=lambda model: model.name)
 def test_other_engines_make_the_same_lines(parts: app.App, postgres_database: str, tmp_path: Path, model: Any) -> None:
     """Models of lines are written in SQL that sqlglot turns into any engine's, with the same rows as the outcome."""
-    list(parts.builder.build("Europe/Paris"))
-    ours = parts.warehouse.query(f"SELECT * FROM {model.table}")
+    parts.builder.build("Europe/Paris")
+    ours = parts.warehouse.query(f"SELECT l.* EXCLUDE (l.known_at) FROM {model.table} AS l")
     names = [column.name for column in ours.columns]
     assert ours.rows and set(model.grain) <= set(names)
-    sources = {need: parts.warehouse.arrow(f"SELECT * FROM {need}") for need in model.needs}
+    needs = [need.name for need in parts.registry.needed(model)]
+    with parts.builder.staged("Europe/Paris", *needs) as ask:
+        sources = {f"metrics.{name}": ask(f"SELECT * FROM metrics.{name}") for name in needs}
 
     with psycopg.connect(postgres_database, autocommit=True) as db, db.cursor() as cursor:
         kinds = {"string": "text", "bool": "boolean", "int64": "bigint", "date32[day]": "date"}
@@ -291,20 +296,28 @@ def test_the_command_line_explains_and_lists(
 
     code, out, _ = run("metrics")
     assert code == 0 and all(name in out for name in MEASURES)
-    assert {one["metric"] for one in json.loads(run("metrics", "--json")[1])} == set(MEASURES)
+    assert {one["metric"] for one in json.loads(run("metrics", "--json")[1])} == {*MEASURES, *DERIVED}
     assert [one["model"] for one in json.loads(run("metrics", "--build", "--anew", "--json")[1])] == [
-        model.name for model in parts.registry.ordered
+        model.name for model in LINES
     ]
     assert run("metrics", "--anew")[0] == 2
     code, out, _ = run("explain", "fees", "--period", "2026-09", "--currency", "EUR", "--all", "--by", "part", "--json")
     said = json.loads(out)
     assert code == 0 and said["start"] == "2026-09-01" and said["end"] == "2026-10-01"
-    assert [one["amount"] for one in said["figures"]] == [sum(one["amount"] for one in said["contributions"])]
-    assert sum(one["amount"] for one in said["groups"]) == said["figures"][0]["amount"]
+    (made,) = said["sums"]
+    assert [one["amount"] for one in made["figures"]] == [sum(one["amount"] for one in made["contributions"])]
+    assert sum(int(one["value"]) for one in said["groups"]) == made["figures"][0]["amount"]
+    assert said["values"] == [{"currency": "eur", "value": str(made["figures"][0]["amount"])}]
+    assert [int(row[1]) for row in parts.warehouse.query(made["sql"]).rows] == [made["figures"][0]["amount"]]
+    rate = json.loads(run("explain", "fee_rate", "--period", "2026-09", "--currency", "eur", "--json")[1])
+    fees, volume = (one["figures"][0]["amount"] for one in rate["sums"])
+    assert fees < 0 < volume and Fraction(rate["values"][0]["value"]) == Fraction(-fees, volume)
+    code, out, _ = run("explain", "fee_rate", "--period", "2026", "--by", "month")
+    assert code == 0 and "2026-01-01" in out and " %" in out and "Gross volume" in out
     assert said["missing"] == []
     code, out, _ = run("explain", "balance", "--at", "2026-10-31")
     assert code == 0 and "up to the end of 2026-10-31" in out.lower() and "smaller contributions" in out
-    shown = json.loads(run("explain", "balance", "--json")[1])["contributions"]
+    shown = json.loads(run("explain", "balance", "--json")[1])["sums"][0]["contributions"]
     counts = {one["currency"]: 0 for one in shown}
     for one in shown:
         counts[one["currency"]] += 1
@@ -340,3 +353,80 @@ def test_a_figure_from_tables_that_are_short_says_so(
     # Another account, and the sandboxes, lack nothing.
     assert main(["explain", "fees", "--account", "acct_other"]) == 0
     assert main(["explain", "fees", "--test"]) == 0
+
+
+def test_a_series_leaves_nothing_out_and_ends_where_the_single_answer_stands(parts: app.App) -> None:
+    start, end = date(2025, 1, 1), date(2026, 7, 1)
+    for name in (*MEASURES, *DERIVED):
+        figure = parts.registry.figure(name)
+        question = Question(name, start, end, currency="eur")
+        by_month = parts.figures.series(question, "month")
+        assert [one.period for one in by_month] == [date(2025 + n // 12, n % 12 + 1, 1) for n in range(18)]
+        single = {one.currency: one.value for one in parts.figures.values(question)}
+        if isinstance(figure, Derived):
+            continue
+        if figure.sum == "flow":
+            assert sum(one.value or 0 for one in by_month) == single["eur"]
+        else:
+            assert by_month[-1].value == single["eur"]
+            opening = parts.figures.answer(Question(name, end=date(2025, 2, 1), currency="eur"))
+            assert by_month[0].value == opening[0].amount
+        grouped = parts.figures.series(question, "month", "part")
+        for one in by_month:
+            assert sum(each.value or 0 for each in grouped if each.period == one.period) == one.value
+    whole = parts.figures.series(Question("fee_rate"), "quarter")
+    assert {one.currency for one in whole} >= {"eur"} and all(one.period and one.period.day == 1 for one in whole)
+
+
+def test_what_was_known_before_is_known_still(tmp_path: Path) -> None:
+    """A line that changes or goes stays in the past, and any figure can be asked as it was known."""
+    clock = MovableClock(datetime(2026, 3, 10, 12, tzinfo=UTC))
+    with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}), clock)) as made:
+        scope = Scope("acct_1", True)
+
+        def write(name: str, amount: int, *, deleted: bool = False) -> None:
+            body = {"id": name, "created": 1_767_400_000, "amount": amount, "fee": 0, "net": amount}
+            body |= {"currency": "eur", "reporting_category": "charge"}
+            item = Item.of(name, 1_767_400_000, json.dumps(body).encode())
+            now = clock.now()
+            delivery = Delivery(
+                table="balance_transactions",
+                scope=scope,
+                items=(item,),
+                as_of=now,
+                known_at=now,
+                source="list",
+                api_version="0",
+            )
+            made.warehouse.writer().write([delivery])
+
+        def volume(known: datetime | None = None) -> list[int]:
+            return [one.amount for one in made.figures.answer(Question("gross_volume", known=known))]
+
+        assert [one.cause for one in made.builder.build("UTC")] == ["first"]
+        write("txn_1", 100)
+        write("txn_2", 50)
+        (built,) = made.builder.build("UTC")
+        assert (built.came, built.gone, built.cause) == (2, 0, "data")
+        first = clock.now()
+        clock.advance(timedelta(days=1))
+        write("txn_1", 70)
+        (built,) = made.builder.build("UTC")
+        assert (built.rows, built.came, built.gone) == (2, 1, 1)
+        second = clock.now()
+        clock.advance(timedelta(days=1))
+        write("txn_3", 5)
+        write("txn_1", 100)
+        made.builder.build("UTC")
+        assert volume() == [155] == volume(clock.now())
+        assert volume(second) == [120]
+        assert volume(first) == [150]
+        assert volume(first - timedelta(hours=1)) == []
+        lines = made.figures.contributions(Question("gross_volume", known=second))
+        assert [(one.source, one.amount) for one in lines] == [("txn_1", 70), ("txn_2", 50)]
+        assert lines[1].known_at < first < lines[0].known_at < second
+        assert [one.cause for one in made.builder.build("Asia/Tokyo")] == ["definition"]
+        assert volume() == [155] and volume(first) == [150]
+        for moment, expected in ((None, 155), (second, 120)):
+            rows = made.warehouse.query(made.figures.statement(Question("gross_volume", known=moment))).rows
+            assert [int(row[1]) for row in rows] == [expected]

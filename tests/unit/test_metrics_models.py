@@ -44,7 +44,8 @@ def test_a_model_is_read() -> None:
         ("id",),
         ("stripe.coupons",),
     )
-    assert [(one.name, one.sum, one.parts, one.utc) for one in model.measures] == [("coupons", "flow", (), False)]
+    said = [(one.name, one.sum, one.unit, one.parts, one.utc) for one in model.measures]
+    assert said == [("coupons", "flow", "money", (), False)]
     assert model.sql == "SELECT c.id AS id FROM stripe.coupons AS c"
 
 
@@ -60,6 +61,7 @@ def test_a_model_is_read() -> None:
         ('needs = ["stripe.coupons"]', 'needs = ["stripe.charges"]', "reads"),
         ('sum = "flow"', 'sum = "average"', "its sum"),
         ('source = "https://docs.stripe.com"\n', "", "lacks source"),
+        ('sum = "flow"', 'sum = "flow"\nunit = "kilos"', "its unit"),
     ],
 )
 def test_a_header_that_is_wrong_is_named(before: str, after: str, said: str) -> None:
@@ -70,13 +72,48 @@ def test_a_header_that_is_wrong_is_named(before: str, after: str, said: str) -> 
 
 def test_what_is_needed_must_be_there_and_circles_are_refused() -> None:
     model = Model.read("one", WELL)
-    with pytest.raises(BadModel, match="another model"):
+    with pytest.raises(BadModel, match="another figure"):
         Registry([model, Model.read("two", WELL)], CATALOG)
     with pytest.raises(BadModel, match="not there"):
         Registry([Model.read("one", WELL.replace("stripe.coupons", "stripe.no_such"))], CATALOG)
     circle = WELL.replace("stripe.coupons", "metrics.one")
     with pytest.raises(BadModel, match="needs itself"):
         _ = Registry([Model.read("one", circle)], CATALOG).ordered
+
+
+DERIVED = """
+[derived.half]
+title.en = "Half"
+title.fr = "Moitié"
+meaning.en = "Half of it."
+meaning.fr = "La moitié."
+unit = "number"
+over = "coupons"
+under = "coupons"
+flip = true
+under_at = "start"
+source = "https://docs.stripe.com"
+*/"""
+
+
+def test_what_is_derived_comes_from_measures() -> None:
+    text = WELL.replace("\n*/", "\n" + DERIVED)
+    registry = Registry([Model.read("one", text)], CATALOG)
+    half = registry.derived["half"]
+    assert (half.over, half.under, half.times, half.under_at) == ("coupons", "coupons", -1, "start")
+    assert registry.behind("half") == (registry.measures["coupons"],) == registry.behind("coupons")
+    with pytest.raises(Invalid, match="made of coupons"):
+        registry.measure("half")
+    for before, after, said in (
+        ('over = "coupons"', 'over = "nothing"', "from nothing, which is not there"),
+        ('over = "coupons"', 'over = "half"', "derived from itself"),
+        ("[derived.half]", "[derived.coupons]", "another figure is called coupons"),
+        ('unit = "number"', 'unit = "kilos"', "its unit"),
+        ('under_at = "start"', 'under_at = "noon"', "under_at"),
+    ):
+        assert before in text
+        with pytest.raises(BadModel, match=said):
+            Registry([Model.read("one", text.replace(before, after))], CATALOG)
 
 
 def test_each_model_stands_after_those_it_needs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,11 @@ import click
 from takings.cli.common import home_option, json_option
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from fractions import Fraction
+
     from takings.app import App
-    from takings.metrics import Contribution, Figure, Measure, Question
+    from takings.metrics import Contribution, Derived, Figure, Figures, Measure, Question, Value
 
 INCOMPLETE = 1
 _SHOWN = 20
@@ -25,6 +29,9 @@ _SHOWN = 20
     "--period", metavar="PERIOD", help="2026, 2026-10, 2026-10-31, or 2026-10-01..2026-11-01 (without its end)."
 )
 @click.option("--at", metavar="DAY", help="What stands at the end of this day; default now.")
+@click.option(
+    "--known", metavar="DAY", help="As it was known at the end of this day, in UTC; default what is known now."
+)
 @click.option("--currency", metavar="CODE", help="Only this currency; default each by itself.")
 @click.option("--account", metavar="ACCT", help="Only this account of Stripe.")
 @click.option("--test", is_flag=True, help="Data of sandboxes instead of live data.")
@@ -39,6 +46,7 @@ def explain(
     metric: str,
     period: str | None,
     at: str | None,
+    known: str | None,
     currency: str | None,
     account: str | None,
     test: bool,
@@ -56,7 +64,7 @@ def explain(
     from takings.cli.common import opened, settings_for
     from takings.cli.output import print_json
     from takings.errors import Invalid
-    from takings.metrics import Question
+    from takings.metrics import GRAINS, Question
 
     if period and at:
         raise Invalid("cli.period_or_at", "--period and --at contradict each other: give one of them.")
@@ -64,48 +72,42 @@ def explain(
     if at:
         end = day_of(at) + timedelta(days=1)
     filters = dict(filter_of(text) for text in only)
-    question = Question(metric, start, end, currency and currency.lower(), account, not test, filters)
+    moment = end_of(known) if known else None
+    question = Question(metric, start, end, currency and currency.lower(), account, not test, filters, moment)
     with opened(settings_for(home=home)) as app:
-        measure = app.registry.measure(metric)
-        for _ in app.builder.build(app.zone()):
-            pass
-        figures = app.figures.answer(question)
-        groups = app.figures.answer(question, by) if by else []
-        lines = app.figures.contributions(question, limit=None if every else _SHOWN)
-        known_at = app.figures.built_at(metric)
-        zone = "UTC" if measure.utc else app.zone()
-        missing = missing_of(app, question, measure)
-    if as_json:
-        print_json(
-            {
-                "metric": metric,
-                "meaning": measure.meaning["en"],
-                "source": measure.source,
-                "start": start,
-                "end": end,
-                "zone": zone,
-                "known_at": known_at,
-                "missing": [{"table": table, "reason": reason} for table, reason, _ in missing],
-                "figures": [_figure(one) for one in figures],
-                "groups": [{**_figure(one), "group": one.group} for one in groups],
-                "contributions": [_contribution(one) for one in lines],
-            }
+        figure = app.registry.figure(metric)
+        behind = app.registry.behind(metric)
+        app.builder.build(app.zone())
+        figures = app.figures.still()
+        zone = "UTC" if all(one.utc for one in behind) else app.zone()
+        shown = _Shown(
+            figure=figure,
+            question=question,
+            by=by,
+            values=figures.values(question),
+            groups=figures.values(question, by) if by and by not in GRAINS else [],
+            series=figures.series(question, by) if by in GRAINS else [],
+            sums=[_sum(figures, replace(question, measure=one.name), one, every) for one in behind],
+            known_at=moment or figures.built_at(metric),
+            zone=zone,
+            missing=missing_of(app, question, behind),
         )
+    if as_json:
+        print_json(shown.plain())
     else:
-        basis = f"Days of {zone}; as known at {known_at:%Y-%m-%d %H:%M} UTC."
-        _show(measure, question, figures, groups, lines, basis, by)
-    for table, reason, _ in missing:
+        shown.show()
+    for table, reason, _ in shown.missing:
         click.echo(f"Not all of {table} is here: {reason}", err=True)
-    return INCOMPLETE if any(short for *_, short in missing) else 0
+    return INCOMPLETE if any(short for *_, short in shown.missing) else 0
 
 
-def missing_of(app: App, question: Question, measure: Measure) -> list[tuple[str, str, bool]]:
+def missing_of(app: App, question: Question, measures: tuple[Measure, ...]) -> list[tuple[str, str, bool]]:
     """Return what a figure may lack: table, why, and whether the figure is short until more has been read.
 
     What the key may not read, and history before a chosen first day, will not come by itself: it is said, no more.
     """
     found: list[tuple[str, str, bool]] = []
-    sources = app.registry.sources(measure.model)
+    sources = frozenset().union(*(app.registry.sources(measure.model) for measure in measures))
     for connection in app.connections.all():
         if connection.livemode != question.livemode or question.account not in (None, connection.account_id):
             continue
@@ -123,52 +125,135 @@ def missing_of(app: App, question: Question, measure: Measure) -> list[tuple[str
     return found
 
 
-def _show(
-    measure: Measure,
-    question: Question,
-    figures: list[Figure],
-    groups: list[Figure],
-    lines: list[Contribution],
-    basis: str,
-    by: str | None,
-) -> None:
-    from takings.cli.output import moment, print_table
-    from takings.money import Money
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """A measure, its figures and the lines that make them."""
 
-    click.echo(f"{measure.title['en']}: {measure.meaning['en']}")
-    span = " ".join(
-        text
-        for text in (
-            f"from {question.start}" if question.start else "",
-            f"up to the end of {question.end - timedelta(days=1)}" if question.end else "",
-        )
-        if text
-    )
-    click.echo(f"{span[:1].upper() + span[1:]}. {basis}" if span else basis)
-    if not figures:
-        click.echo("There is nothing in it.")
-        return
-    click.echo()
-    print_table(
-        ("currency", "amount", "lines"), [(f.currency, Money(f.amount, f.currency).major, f.lines) for f in figures]
-    )
-    if by:
+    measure: Measure
+    figures: list[Figure]
+    lines: list[Contribution]
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """An answer with everything it is made of."""
+
+    figure: Measure | Derived
+    question: Question
+    by: str | None
+    values: list[Value]
+    groups: list[Value]
+    series: list[Value]
+    sums: list[_Sum]
+    known_at: datetime
+    zone: str
+    missing: list[tuple[str, str, bool]]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values; amounts are minor units, values exact fractions."""
+        return {
+            "metric": self.figure.name,
+            "meaning": self.figure.meaning["en"],
+            "unit": self.figure.unit,
+            "source": self.figure.source,
+            "start": self.question.start,
+            "end": self.question.end,
+            "zone": self.zone,
+            "known_at": self.known_at,
+            "missing": [{"table": table, "reason": reason} for table, reason, _ in self.missing],
+            "values": [{"currency": one.currency, "value": _exact(one.value)} for one in self.values],
+            "groups": [
+                {"currency": one.currency, "group": one.group, "value": _exact(one.value)} for one in self.groups
+            ],
+            "series": [
+                {"currency": one.currency, "period": one.period, "value": _exact(one.value)} for one in self.series
+            ],
+            "sums": [
+                {
+                    "metric": one.measure.name,
+                    "sql": one.sql,
+                    "figures": [_figure(figure) for figure in one.figures],
+                    "contributions": [_contribution(line) for line in one.lines],
+                }
+                for one in self.sums
+            ],
+        }
+
+    def show(self) -> None:
+        """Write it for people."""
+        from takings.cli.output import print_table
+
+        click.echo(f"{self.figure.title['en']}: {self.figure.meaning['en']}")
+        start, end = self.question.start, self.question.end
+        said = (f"from {start}" if start else "", f"up to the end of {end - timedelta(days=1)}" if end else "")
+        span = " ".join(text for text in said if text)
+        basis = f"Days of {self.zone}; as known at {self.known_at:%Y-%m-%d %H:%M} UTC."
+        click.echo(f"{span[:1].upper() + span[1:]}. {basis}" if span else basis)
+        if not self.values:
+            click.echo("There is nothing in it.")
+            return
+        unit = self.figure.unit
         click.echo()
-        print_table(
-            (by, "currency", "amount", "lines"),
-            [(f.group, f.currency, Money(f.amount, f.currency).major, f.lines) for f in groups],
-        )
+        print_table(("currency", unit), [(one.currency, spoken(one.value, unit, one.currency)) for one in self.values])
+        if self.by:
+            cuts = [(one.period or one.group, one.currency, spoken(one.value, unit, one.currency))
+                    for one in (*self.groups, *self.series)]  # fmt: skip
+            click.echo()
+            print_table((self.by, "currency", unit), cuts)
+        for one in self.sums:
+            _show_sum(one, alone=len(self.sums) == 1)
+
+
+def _sum(figures: Figures, question: Question, measure: Measure, every: bool) -> _Sum:
+    if measure.sum == "stock":
+        question = replace(question, start=None)
+    return _Sum(
+        measure,
+        figures.answer(question),
+        figures.contributions(question, limit=None if every else _SHOWN),
+        figures.statement(question),
+    )
+
+
+def _show_sum(one: _Sum, *, alone: bool) -> None:
+    from takings.cli.output import moment, print_table
+
     click.echo()
+    unit = one.measure.unit
+    if not alone:
+        click.echo(f"{one.measure.title['en']}: {one.measure.meaning['en']}")
+        print_table(
+            ("currency", unit, "lines"),
+            [(f.currency, spoken(f.amount, unit, f.currency), f.lines) for f in one.figures],
+        )
     print_table(
-        ("at", "part", "amount", "currency", "object", "id", "customer"),
+        ("at", "part", unit, "currency", "object", "id", "customer"),
         [
-            (moment(c.at), c.part, Money(c.amount, c.currency).major, c.currency, c.object, c.source, c.customer)
-            for c in lines
+            (moment(c.at), c.part, spoken(c.amount, unit, c.currency), c.currency, c.object, c.source, c.customer)
+            for c in one.lines
         ],
     )
-    left = sum(figure.lines for figure in figures) - len(lines)
+    left = sum(figure.lines for figure in one.figures) - len(one.lines)
     if left:
         click.echo(f"{left:,} smaller contributions are not shown: --all shows them.")
+
+
+def spoken(value: Fraction | int | None, unit: str, currency: str) -> str:
+    """Write a value for people: money in major units, a share in per cent, rounded half-even once."""
+    from takings.money import Money
+
+    if value is None:
+        return "n/a"
+    if unit == "money":
+        return str(Money(round(value), currency).major)
+    if unit == "count":
+        return f"{round(value):,}"
+    return f"{round(value * 10_000) / 100:.2f} %" if unit == "share" else f"{round(value * 100) / 100:.2f}"
+
+
+def _exact(value: Fraction | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _figure(one: Figure) -> dict[str, Any]:
@@ -185,6 +270,8 @@ def _contribution(one: Contribution) -> dict[str, Any]:
         "object": one.object,
         "id": one.source,
         "customer": one.customer,
+        "known_at": one.known_at,
+        **one.cuts,
     }
 
 
@@ -232,6 +319,17 @@ def day_of(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise Invalid("cli.no_date", f"“{text}” is no date: write it as 2026-03-01.", text=text) from error
+
+
+def end_of(text: str) -> datetime:
+    """Return the end of a day in UTC.
+
+    Raises:
+        Invalid: It is no day.
+    """
+    from datetime import UTC, datetime, time
+
+    return datetime.combine(day_of(text) + timedelta(days=1), time(), UTC)
 
 
 def filter_of(text: str) -> tuple[str, str]:

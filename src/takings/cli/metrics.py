@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from takings.cli.common import home_option, json_option
+
+if TYPE_CHECKING:
+    from takings.app import App
+    from takings.metrics import Derived, Measure
 
 
 @click.command(short_help="List what can be asked, or fill its tables.")
@@ -24,31 +29,40 @@ def metrics(build: bool, anew: bool, as_json: bool, home: Path | None) -> None:
         raise Invalid("cli.anew_alone", "--anew goes with --build: give both.")
     with opened(settings_for(home=home)) as app:
         if build:
-            columns = ("model", "built", "rows", "seconds")
-            done = [(one.model, one.fresh, one.rows, one.seconds) for one in app.builder.build(app.zone(), anew=anew)]
+            columns = ("model", "built", "rows", "came", "gone", "seconds")
+            built = app.builder.build(app.zone(), anew=anew)
+            done = [(one.model, one.fresh, one.rows, one.came, one.gone, one.seconds) for one in built]
             if as_json:
                 print_json([dict(zip(columns, entry, strict=True)) for entry in done])
             else:
                 print_table(columns, [(name, "yes" if fresh else "unchanged", *rest) for name, fresh, *rest in done])
             return
-        measures = [app.registry.measures[name] for name in sorted(app.registry.measures)]
+        names = sorted((*app.registry.measures, *app.registry.derived))
+        figures = [app.registry.figure(name) for name in names]
         if as_json:
-            print_json(
-                [
-                    {
-                        "metric": one.name,
-                        "title": one.title,
-                        "meaning": one.meaning,
-                        "kind": one.sum,
-                        "parts": list(one.parts),
-                        "days": "UTC" if one.utc else "reporting zone",
-                        "cuts": list(app.figures.cuts(one.name)),
-                        "source": one.source,
-                    }
-                    for one in measures
-                ]
-            )
+            print_json([_plain(app, one) for one in figures])
             return
-        for one in measures:
+        for one in figures:
             click.echo(f"{one.name}: {one.title['en']}")
             click.echo(f"  {one.meaning['en']}")
+
+
+def _plain(app: App, figure: Measure | Derived) -> dict[str, Any]:
+    from takings.metrics import Measure
+
+    behind = app.registry.behind(figure.name)
+    own = (
+        {"kind": figure.sum, "parts": list(figure.parts)}
+        if isinstance(figure, Measure)
+        else {"kind": "derived", "over": figure.over, "under": figure.under, "times": figure.times}
+    )
+    return {
+        "metric": figure.name,
+        "title": figure.title,
+        "meaning": figure.meaning,
+        "unit": figure.unit,
+        **own,
+        "days": "UTC" if all(one.utc for one in behind) else "reporting zone",
+        "cuts": list(app.figures.cuts(figure.name)),
+        "source": figure.source,
+    }

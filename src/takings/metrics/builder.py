@@ -1,23 +1,36 @@
-"""Fills the tables of the models, and only those whose sources, text or settings have changed since the last time."""
+"""Fills the tables of lines, and only those whose sources, text or settings have changed since the last time.
+
+A line is never overwritten: what changed or went is kept, with the moments between which it was known so. That is the
+second clock of every figure: what it was, as known on any day since.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import pyarrow as pa
 
 from takings.clock import Clock
-from takings.metrics.model import Model
+from takings.metrics.model import KNOWN_AT, Model
 from takings.metrics.registry import Registry
-from takings.warehouse import Warehouse
+from takings.warehouse import Session, Warehouse
 
-BUILDS: Final = "metrics.builds"
-"""The table that tells when each model was filled, and from what."""
+FILLINGS: Final = "metrics.fillings"
+"""The table that tells when each model was filled, from what, why, and how many lines came and went."""
+
+Cause = Literal["first", "data", "definition"]
+"""Why a model was filled: for the first time; Stripe's objects had changed; its text or a setting had."""
+
 _CREATE: Final = (
-    f"CREATE TABLE IF NOT EXISTS {BUILDS} "
-    "(model VARCHAR, print VARCHAR, rows BIGINT, milliseconds BIGINT, built_at TIMESTAMP WITH TIME ZONE)"
+    f"CREATE TABLE {FILLINGS} (model VARCHAR, print VARCHAR, definition VARCHAR, cause VARCHAR, rows BIGINT, came BIGINT, "
+    "gone BIGINT, milliseconds BIGINT, built_at TIMESTAMP WITH TIME ZONE)"
 )
+_OLD: Final = "metrics.builds"  # what a warehouse of before kept in place of fillings; its lines had no second clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +40,35 @@ class Built:
     Attributes:
         model: Its name.
         fresh: False where nothing it comes from had changed.
-        rows: How many its table has.
+        rows: How many lines its table has.
+        came: How many of them are new or other than before.
+        gone: How many lines of before are not there any more, or other.
         seconds: What filling it took; of the last time where it was left as it is.
+        cause: Why it was filled, the last time.
     """
 
     model: str
     fresh: bool
     rows: int
+    came: int
+    gone: int
     seconds: float
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """How a model was filled the last time."""
+
+    print: str
+    definition: str
+    rows: int
+    seconds: float
+    cause: Cause
 
 
 class Builder:
-    """Runs the models in the order of need, each in a transaction of its own.
+    """Runs the models in the order of need, all on one state of the warehouse, and writes what is new in one commit.
 
     Args:
         warehouse: Where Stripe's rows are and the tables of the models go, schema ``metrics``.
@@ -51,56 +81,256 @@ class Builder:
         self._registry = registry
         self._clock = clock
 
-    def build(self, zone: str, *, anew: bool = False) -> Iterator[Built]:
-        """Bring every model up to date, giving each as it is done.
+    def build(self, zone: str, *, anew: bool = False) -> tuple[Built, ...]:
+        """Bring every model of lines up to date.
 
         Args:
             zone: IANA name of the reporting zone, for the days of business figures.
             anew: Fill also those whose sources have not changed.
 
         Raises:
-            Unavailable: The disk is full, or the warehouse is busy: models built so far stay.
+            Unavailable: The disk is full, or the warehouse is busy: everything stays as it was.
         """
-        marks = self._warehouse.marks()
-        before = self._before(BUILDS in marks)
-        prints: dict[str, str] = {}
         values = {"zone": zone}
-        for model in self._registry.ordered:
-            used = {name: values[name] for name in sorted(model.parameters)}
-            prints[model.table] = _print(model, used, {**marks, **prints})
+        if not anew:
+            marks = self._warehouse.marks()
+            before = self._before(marks)
+            if not self._stale(values, marks, before):
+                return tuple(self._left(model, before) for model in self._lines)
+        with self._warehouse.deriving() as session:
+            marks = self._warehouse.marks()  # before the first row is read: what comes meanwhile is filled next time
+            before = self._before(marks)
+            stale = self._lines if anew else self._stale(values, marks, before)
+            with _Work(session, self._registry, values) as work:
+                session.execute("BEGIN TRANSACTION")
+                try:
+                    changes = {model.name: self._work_out(work, model, marks, before) for model in stale}
+                finally:
+                    session.execute("COMMIT")  # nothing but temporary tables was written
+                return self._publish(session, values, marks, before, changes)
+
+    @contextmanager
+    def staged(self, zone: str, *names: str) -> Iterator[Callable[[str], pa.Table]]:
+        """Make staging models for the time of a few questions; gives what answers SQL that reads them by their names.
+
+        Raises:
+            Unavailable: See :meth:`build`.
+        """
+        with self._warehouse.deriving() as session, _Work(session, self._registry, {"zone": zone}) as work:
+            tables = {name: work.table(self._registry.model(name)) for name in names}
+
+            def ask(sql: str) -> pa.Table:
+                for name, table in tables.items():
+                    sql = self._registry.model(name).renamed(sql, table)
+                return session.execute(sql).to_arrow_table()
+
+            yield ask
+
+    @property
+    def _lines(self) -> tuple[Model, ...]:
+        return tuple(model for model in self._registry.ordered if model.kind == "lines")
+
+    def _before(self, marks: Mapping[str, str]) -> dict[str, _Last]:
+        """Return each model's last filling."""
+        if FILLINGS not in marks:
+            return {}
+        rows = self._warehouse.query(
+            "SELECT f.model, f.print, f.definition, f.rows, f.milliseconds / 1000, f.cause "
+            f"FROM {FILLINGS} AS f QUALIFY row_number() OVER (PARTITION BY f.model ORDER BY f.built_at DESC) = 1"
+        ).rows
+        return {row[0]: _Last(*row[1:]) for row in rows}
+
+    def _stale(self, values: dict[str, Any], marks: Mapping[str, str], before: dict[str, _Last]) -> tuple[Model, ...]:
+        def stale(model: Model) -> bool:
             last = before.get(model.name)
-            if not anew and last is not None and last[0] == prints[model.table] and model.table in marks:
-                yield Built(model.name, False, last[1], last[2] / 1000)
-            else:
-                yield self._fill(model, used, prints[model.table])
+            return last is None or model.table not in marks or last.print != self._print(model, values, marks)
 
-    def _before(self, any_: bool) -> dict[str, tuple[Any, ...]]:
-        """Return print, rows and milliseconds of each model's last filling."""
-        if any_:
-            rows = self._warehouse.query(f"SELECT b.model, b.print, b.rows, b.milliseconds FROM {BUILDS} AS b").rows
-            return {row[0]: row[1:] for row in rows}
-        with self._warehouse.deriving() as session:
-            session.execute("CREATE SCHEMA IF NOT EXISTS metrics")
-            session.execute(_CREATE)
-        return {}
+        return tuple(model for model in self._lines if stale(model))
 
-    def _fill(self, model: Model, used: dict[str, Any], print_: str) -> Built:
+    def _definition(self, model: Model, values: dict[str, Any]) -> str:
+        """Return what changes with the text of a model, of those it needs, and with the settings they take."""
+        parts = [model.sql, repr({name: values[name] for name in sorted(model.parameters)})]
+        parts += [self._definition(need, values) for need in self._registry.needed(model)]
+        return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+    def _print(self, model: Model, values: dict[str, Any], marks: Mapping[str, str]) -> str:
+        """Return what changes whenever a model's lines would."""
+        sources = sorted(f"stripe.{name}" for name in self._registry.sources(model.name))
+        parts = [self._definition(model, values), *(f"{name}={marks.get(name, '')}" for name in sources)]
+        return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+    def _work_out(
+        self, work: _Work, model: Model, marks: Mapping[str, str], before: dict[str, _Last]
+    ) -> tuple[_Delta, int]:
         began = self._clock.monotonic()
-        with self._warehouse.deriving() as session:
-            session.execute(f"DROP TABLE IF EXISTS {model.table}")
-            session.execute(f"CREATE TABLE {model.table} AS {model.sql}", used)
-            row = session.execute(f"SELECT count(*) FROM {model.table}").fetchone()
-            rows = int(row[0]) if row else 0
-            taken = round((self._clock.monotonic() - began) * 1000)
-            session.execute(f"DELETE FROM {BUILDS} WHERE model = $1", [model.name])
-            session.execute(
-                f"INSERT INTO {BUILDS} VALUES ($1, $2, $3, $4, $5)",
-                [model.name, print_, rows, taken, self._clock.now()],
+        delta = work.delta(model, there=model.table in marks and model.name in before)
+        return delta, round((self._clock.monotonic() - began) * 1000)
+
+    def _publish(
+        self,
+        session: Session,
+        values: dict[str, Any],
+        marks: Mapping[str, str],
+        before: dict[str, _Last],
+        changes: dict[str, tuple[_Delta, int]],
+    ) -> tuple[Built, ...]:
+        now = self._clock.now()
+        done = []
+        with self._warehouse.publishing(session):
+            if _OLD in marks:
+                session.execute("DROP SCHEMA metrics CASCADE")
+            if FILLINGS not in marks:
+                session.execute("CREATE SCHEMA IF NOT EXISTS metrics")
+                session.execute(_CREATE)
+            entries: list[Any] = []
+            for model in self._lines:
+                if model.name not in changes:
+                    done.append(self._left(model, before))
+                    continue
+                delta, taken = changes[model.name]
+                delta.write(session, now)
+                definition, last = self._definition(model, values), before.get(model.name)
+                cause: Cause = "data" if last and last.definition == definition else "definition" if last else "first"
+                print_ = self._print(model, values, marks)
+                entries += [model.name, print_, definition, cause, delta.rows, delta.came, delta.gone, taken, now]
+                done.append(Built(model.name, True, delta.rows, delta.came, delta.gone, taken / 1000, cause))
+            width = len(_CREATE.split(","))
+            rows = ", ".join(
+                f"({', '.join(f'${start + n + 1}' for n in range(width))})" for start in range(0, len(entries), width)
             )
-        return Built(model.name, True, rows, taken / 1000)
+            if entries:
+                session.execute(f"INSERT INTO {FILLINGS} VALUES {rows}", entries)
+        return tuple(done)
+
+    def _left(self, model: Model, before: dict[str, _Last]) -> Built:
+        last = before[model.name]
+        return Built(model.name, False, last.rows, 0, 0, last.seconds, last.cause)
 
 
-def _print(model: Model, used: dict[str, Any], marks: dict[str, str]) -> str:
-    """Return what changes whenever the model's table would."""
-    parts = [model.sql, repr(used), *(f"{need}={marks.get(need, '')}" for need in sorted(model.needs))]
-    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+class _Work:
+    """Temporary tables of one session: staging models, made once when a model of lines needs them, and what differs."""
+
+    def __init__(self, session: Session, registry: Registry, values: dict[str, Any]) -> None:
+        self._session = session
+        self._registry = registry
+        self._values = values
+        self._made: list[str] = []
+
+    def __enter__(self) -> _Work:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in reversed(self._made):
+            self._session.execute(f"DROP TABLE IF EXISTS {name}")
+
+    def table(self, model: Model) -> str:
+        """Return the temporary table of a model, made when it is not there yet."""
+        name = f"temp.main.{model.name}"
+        if name not in self._made:
+            sql = model.sql
+            for need in self._registry.needed(model):
+                sql = need.renamed(sql, self.table(need))
+            used = {one: self._values[one] for one in sorted(model.parameters)}
+            self._session.execute(f"CREATE TEMP TABLE {model.name} AS {sql}", used)
+            self._made.append(name)
+        return name
+
+    def delta(self, model: Model, *, there: bool) -> _Delta:
+        """Return how a model's lines differ from those that its table holds."""
+        fresh = self.table(model)
+        columns = self._columns(fresh)
+        rows = self._count(fresh)
+        if not there:
+            return _Delta(model, columns, fresh, None, rows, rows, 0, whole=True)
+        held = self._columns(model.table)
+        if set(held) != {*columns, KNOWN_AT}:
+            return _Delta(model, columns, fresh, model.table, rows, rows, self._count(model.table), whole=True)
+        come, gone = f"{model.name}_come", f"{model.name}_gone"
+        # One pass over what is held: lines are told apart by their grain and the hash of all that they say.
+        said = f"hash({', '.join(f'l.{column}' for column in columns)})"
+        self._session.execute(
+            f"CREATE TEMP TABLE {gone} AS SELECT {', '.join(f'l.{c}' for c in held)} FROM {model.table} AS l "
+            f"ANTI JOIN (SELECT {', '.join(f'l.{c}' for c in model.grain)}, {said} AS said FROM {fresh} AS l) AS f "
+            f"ON {_same('l', 'f', model.grain)} AND {said} = f.said"
+        )
+        self._made.append(f"temp.main.{gone}")
+        self._session.execute(
+            f"CREATE TEMP TABLE {come} AS SELECT {', '.join(f'l.{c}' for c in columns)} FROM {fresh} AS l "
+            f"ANTI JOIN (SELECT {', '.join(f'l.{c}' for c in model.grain)}, {said} AS said FROM {model.table} AS l) AS f "
+            f"ON {_same('l', 'f', model.grain)} AND {said} = f.said"
+        )
+        self._made.append(f"temp.main.{come}")
+        return _Delta(model, columns, come, gone, rows, self._count(come), self._count(gone), whole=False)
+
+    def _columns(self, table: str) -> list[str]:
+        return [item[0] for item in self._session.execute(f"SELECT * FROM {table} LIMIT 0").description or ()]
+
+    def _count(self, table: str) -> int:
+        row = self._session.execute(f"SELECT count(*) FROM {table}").fetchone()
+        return int(row[0]) if row else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Delta:
+    """How a model's lines differ from those that its table holds.
+
+    Attributes:
+        model: Which.
+        columns: Of its lines.
+        come: Table of the lines to be added.
+        former: Table of the lines to be taken out; None where there is no table yet.
+        rows: How many lines there are then.
+        came: How many are added.
+        gone: How many are taken out.
+        whole: Whether the model's table is made anew.
+    """
+
+    model: Model
+    columns: list[str]
+    come: str
+    former: str | None
+    rows: int
+    came: int
+    gone: int
+    whole: bool
+
+    def write(self, session: Session, now: datetime) -> None:
+        """Add what is new, and move what is not so any more to the past."""
+        table, past = self.model.table, self.model.past
+        names = ", ".join(f'"{column}"' for column in self.columns)
+        if self.former is not None and self.gone:
+            self._keep(session, now)
+        if self.whole:
+            session.execute(f"DROP TABLE IF EXISTS {table}")
+            session.execute(
+                f"CREATE TABLE {table} AS SELECT {names}, $1::TIMESTAMPTZ AS {KNOWN_AT} FROM {self.come}", [now]
+            )
+            if self.former is None:
+                session.execute(f"DROP TABLE IF EXISTS {past}")
+                session.execute(
+                    f"CREATE TABLE {past} AS SELECT l.*, l.{KNOWN_AT} AS until FROM {table} AS l WHERE false"
+                )
+            return
+        if self.gone:
+            session.execute(
+                f"DELETE FROM {table} AS l USING {self.former} AS g WHERE {_same('l', 'g', self.model.grain)}"
+            )
+        if self.came:
+            session.execute(
+                f"INSERT INTO {table} ({names}, {KNOWN_AT}) SELECT {names}, $1::TIMESTAMPTZ FROM {self.come}", [now]
+            )
+
+    def _keep(self, session: Session, now: datetime) -> None:
+        past = self.model.past
+        if self.whole:  # the columns are others than before: the past has room for both
+            has = {row[0] for row in session.execute(f"DESCRIBE {past}").fetchall()}
+            for name, kind, *_ in session.execute(f"DESCRIBE {self.come}").fetchall():
+                if name not in has:
+                    session.execute(f"ALTER TABLE {past} ADD COLUMN {name} {kind}")
+        session.execute(
+            f"INSERT INTO {past} BY NAME SELECT g.*, $1::TIMESTAMPTZ AS until FROM {self.former} AS g", [now]
+        )
+
+
+def _same(one: str, other: str, columns: tuple[str, ...]) -> str:
+    return " AND ".join(f"{one}.{column} = {other}.{column}" for column in columns)

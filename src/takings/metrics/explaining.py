@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any, Final
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from typing import Any, Final, Literal, Self
 
 from takings.errors import Invalid, Unavailable
-from takings.metrics.builder import BUILDS
-from takings.metrics.model import Measure
+from takings.metrics.builder import FILLINGS
+from takings.metrics.model import KNOWN_AT, LINE_COLUMNS, Derived, Measure, Model
 from takings.metrics.registry import Registry
 from takings.warehouse import Warehouse
 
+Grain = Literal["day", "week", "month", "quarter", "year"]
+
+GRAINS: Final[tuple[Grain, ...]] = ("day", "week", "month", "quarter", "year")
 _ALWAYS: Final = ("account", "part")
+_KEPT: Final = 512  # answers remembered
+_KEPT_ROWS: Final = 5_000  # and no larger ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +30,13 @@ class Question:
 
     Attributes:
         measure: Name of the figure.
-        start: First day of a flow; None for all there is. A stock takes none.
+        start: First day of a flow; None for all there is. What stands at a moment has none, but for a series.
         end: The day after the last: periods are half-open. None for all there is.
         currency: Only this one; None for each by itself.
         account: Only this account of Stripe; None for all.
         livemode: Live data, or that of sandboxes.
-        only: Values of dimensions, by name.
+        only: Values of dimensions, by name; None for lines without a value.
+        known: As was known at this moment; None for what is known now.
     """
 
     measure: str
@@ -35,7 +45,8 @@ class Question:
     currency: str | None = None
     account: str | None = None
     livemode: bool = True
-    only: dict[str, str] = field(default_factory=dict)
+    only: Mapping[str, str | None] = field(default_factory=dict)
+    known: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ class Figure:
 
     Attributes:
         currency: ISO code, small letters.
-        amount: Minor units.
+        amount: Minor units, or how many.
         lines: How many lines it sums.
         group: Value of the dimension it was cut by; None where it was not cut, or where lines have no value.
     """
@@ -56,8 +67,39 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Value:
+    """A figure of any kind in one currency, at or over one time.
+
+    Attributes:
+        currency: ISO code, small letters.
+        value: Exact: minor units, things, a share of one, days or a number, as the figure's unit says; None where there
+            is none, because what it would be divided by is 0.
+        group: As :class:`Figure` has it.
+        period: First day of the part of a series; None in a single answer.
+    """
+
+    currency: str
+    value: Fraction | None
+    group: str | None = None
+    period: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Contribution:
-    """One line of a figure: when, how much, why, and the Stripe object that made it."""
+    """One line of a figure: when, how much, why, and the Stripe object that made it.
+
+    Attributes:
+        at: When it happened.
+        part: Of what it is a part.
+        amount: Minor units, or how many; signed.
+        currency: ISO code, small letters.
+        account: Account of Stripe.
+        object: Table of Stripe's object.
+        source: Its id.
+        customer: Id of the customer, where there is one.
+        known_at: Since when it has been known so.
+        cuts: Values of the model's dimensions.
+    """
 
     at: datetime
     part: str
@@ -67,10 +109,21 @@ class Contribution:
     object: str
     source: str
     customer: str | None
+    known_at: datetime
+    cuts: Mapping[str, str | None]
+
+
+_Key = tuple[str, str | None, date | None]
+"""Currency, group and period."""
+
+_Sums = Mapping[_Key, Mapping[str, tuple[int, int]]]
+"""By part: amount and number of lines."""
 
 
 class Figures:
     """Answers questions from the lines that the models hold.
+
+    Answers are remembered as long as the lines they come from stay as they are.
 
     Args:
         warehouse: Where they are.
@@ -80,47 +133,93 @@ class Figures:
     def __init__(self, warehouse: Warehouse, registry: Registry) -> None:
         self._warehouse = warehouse
         self._registry = registry
+        self._marks: Mapping[str, str] | None = None
+        self._kept: OrderedDict[tuple[Any, ...], _Sums] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def cuts(self, measure: str) -> tuple[str, ...]:
+    def still(self) -> Self:
+        """Return the same for several questions one after the other: which lines have changed is asked once for all."""
+        made = type(self)(self._warehouse, self._registry)
+        made._marks, made._kept, made._lock = self._warehouse.marks(), self._kept, self._lock
+        return made
+
+    def cuts(self, name: str) -> tuple[str, ...]:
         """Return what a figure may be cut by and filtered on.
 
         Raises:
             NotFound: There is no such figure.
         """
-        model = self._registry.model(self._registry.measure(measure).model)
-        return (*_ALWAYS, *model.dimensions)
+        models = [self._registry.model(one.model) for one in self._registry.behind(name)]
+        own = models[0].dimensions
+        if isinstance(self._registry.figure(name), Derived):
+            return ("account", *(cut for cut in own if all(cut in model.dimensions for model in models)))
+        return (*_ALWAYS, *own)
 
     def answer(self, question: Question, by: str | None = None) -> list[Figure]:
-        """Return the figure in each currency, or in each currency and group.
+        """Return a measure in each currency, or in each currency and group.
 
         Args:
             question: What.
-            by: A dimension, ``day`` or ``month``; of a flow only where it is a time.
+            by: A dimension, or a grain of time such as ``month``; the latter only of flows.
 
         Raises:
             NotFound: There is no such figure.
-            Invalid: It cannot be cut or filtered so.
+            Invalid: It cannot be cut or filtered so, or is no sum of lines.
             Unavailable: The models have not been built yet.
         """
         measure = self._registry.measure(question.measure)
-        day = "l.day_utc" if measure.utc else "l.day"
-        group = "CAST(NULL AS VARCHAR)"
-        if by in ("day", "month"):
-            if measure.sum == "stock":
-                raise Invalid("metrics.stock_by_time", "What stands at a moment is asked for one moment at a time.")
-            group = f"strftime({day}, '{'%Y-%m-%d' if by == 'day' else '%Y-%m'}')"
-        elif by is not None:
-            group = f"l.{self._cut(question.measure, by)}"
-        where, values = self._where(question, measure)
-        rows = self._ask(
-            f"SELECT l.currency AS currency, {group} AS cut, CAST(SUM(l.amount) AS BIGINT) AS amount, COUNT(*) AS lines "
-            f"FROM metrics.{measure.model} AS l WHERE {where} GROUP BY 1, 2 ORDER BY 1, 2",
-            values,
-        )
-        return [Figure(currency, int(amount), int(lines), group) for currency, group, amount, lines in rows]
+        grain = _grain(by)
+        if measure.sum == "stock" and (grain or question.start is not None):
+            raise _stock(grain)
+        sums = self._measured(measure, question, grain, None if grain else by)
+        found = [
+            Figure(currency, amount, lines, _label(period, grain) if grain else group)
+            for (currency, group, period), (amount, lines) in sums.items()
+        ]
+        return sorted(found, key=lambda one: (one.currency, one.group is not None, one.group or ""))
+
+    def values(self, question: Question, by: str | None = None) -> list[Value]:
+        """Return any figure, a measure or a derived one, in each currency or in each currency and group.
+
+        A stock stands at the end of the question's period.
+
+        Args:
+            question: What.
+            by: A dimension.
+
+        Raises:
+            NotFound, Invalid, Unavailable: As :meth:`answer`.
+        """
+        found = self._valued(self._registry.figure(question.measure), question, by)
+        return [Value(currency, value, group) for (currency, group, _), value in sorted(found.items(), key=_order)]
+
+    def series(self, question: Question, grain: Grain, by: str | None = None) -> list[Value]:
+        """Return any figure for each part of the question's period, none left out: flows of it, stocks at its end.
+
+        Args:
+            question: What; without a start or end, from the first line to the last.
+            grain: How long a part is.
+            by: A dimension.
+
+        Raises:
+            NotFound, Invalid, Unavailable: As :meth:`answer`.
+        """
+        figure = self._registry.figure(question.measure)
+        spans = {one: self._span(one, question, grain) for one in self._registry.behind(question.measure)}
+        starts = [start for start, _ in spans.values() if start]
+        ends = [end for _, end in spans.values() if end]
+        if not starts or not ends:
+            return []
+        first, last = question.start or min(starts), question.end or max(ends) + timedelta(days=1)
+        periods = list(_periods(first, last, grain))
+        found = self._curved(figure, replace(question, start=first, end=last), grain, by, periods)
+        return [
+            Value(currency, value, group, period)
+            for (currency, group, period), value in sorted(found.items(), key=_order)
+        ]
 
     def contributions(self, question: Question, *, limit: int | None = None) -> list[Contribution]:
-        """Return the lines of a figure, currency by currency, the largest first.
+        """Return the lines of a measure, currency by currency, the largest first.
 
         Args:
             question: What.
@@ -130,63 +229,199 @@ class Figures:
             NotFound, Invalid, Unavailable: As :meth:`answer`.
         """
         measure = self._registry.measure(question.measure)
+        if measure.sum == "stock" and question.start is not None:
+            raise _stock(None)
         where, values = self._where(question, measure)
         model = self._registry.model(measure.model)
-        customer = "l.customer" if "customer" in model.dimensions else "NULL"
         order = "abs(l.amount) DESC, l.at, l.id"
         most = (
             ""
             if limit is None
             else f"QUALIFY row_number() OVER (PARTITION BY l.currency ORDER BY {order}) <= {limit:d} "
         )
+        cuts = "".join(f", l.{name} AS {name}" for name in model.dimensions)
         rows = self._ask(
-            f"SELECT l.at AS at, l.part AS part, l.amount AS amount, l.currency AS currency, l.account AS account, "
-            f"l.object AS object, l.source AS source, {customer} AS customer FROM metrics.{measure.model} AS l "
-            f"WHERE {where} {most}ORDER BY l.currency, {order}",
+            "SELECT l.at AS at, l.part AS part, l.amount AS amount, l.currency AS currency, l.account AS account, "
+            f"l.object AS object, l.source AS source, l.{KNOWN_AT} AS {KNOWN_AT}{cuts} "
+            f"FROM {_lines(model, question)} AS l WHERE {where} {most}ORDER BY l.currency, {order}",
             values,
         )
-        return [Contribution(*row) for row in rows]
+        found = []
+        for row in rows:
+            at, part, amount, currency, account, table, source, known_at, *said = row
+            by = dict(zip(model.dimensions, said, strict=True))
+            found.append(
+                Contribution(at, part, amount, currency, account, table, source, by.get("customer"), known_at, by)
+            )
+        return found
 
-    def built_at(self, measure: str) -> datetime:
-        """Return when the lines of a figure were made: it knows what was known then.
+    def statement(self, question: Question) -> str:
+        """Return the SQL that gives a measure: anybody can run it on the warehouse.
+
+        Raises:
+            NotFound, Invalid: As :meth:`answer`.
+        """
+        measure = self._registry.measure(question.measure)
+        where, values = self._where(question, measure)
+        for name in sorted(values, key=len, reverse=True):
+            where = where.replace(f"${name}", _literal(values[name]))
+        model = self._registry.model(measure.model)
+        return (
+            f"SELECT l.currency AS currency, SUM(l.amount) AS amount\nFROM {_lines(model, question, literal=True)} AS l\n"
+            f"WHERE {where}\nGROUP BY l.currency"
+        )
+
+    def built_at(self, name: str) -> datetime:
+        """Return when the lines of a figure were last made: it knows what was known then.
 
         Raises:
             NotFound, Unavailable: As :meth:`answer`.
         """
-        model = self._registry.measure(measure).model
-        rows = self._ask(f"SELECT b.built_at AS at FROM {BUILDS} AS b WHERE b.model = $model", {"model": model})
+        models = [one.model for one in self._registry.behind(name)]
+        rows = self._ask(
+            f"SELECT max(f.built_at) AS at FROM {FILLINGS} AS f WHERE f.model IN (SELECT UNNEST($models)) GROUP BY f.model",
+            {"models": models},
+        )
         if not rows:
             raise _unbuilt()
-        at: datetime = rows[0][0]
+        at: datetime = min(row[0] for row in rows)
         return at
 
-    def _where(self, question: Question, measure: Measure) -> tuple[str, dict[str, Any]]:
+    def _valued(self, figure: Measure | Derived, question: Question, by: str | None) -> dict[_Key, Fraction | None]:
+        if isinstance(figure, Measure):
+            if figure.sum == "stock":
+                question = replace(question, start=None)
+            sums = self._measured(figure, question, None, by)
+            return {key: Fraction(amount) for key, (amount, _) in sums.items()}
+        over = self._valued(self._registry.figure(figure.over), question, by)
+        if figure.under is None:
+            return _divided(figure, over, None)
+        below = self._registry.figure(figure.under)
+        if figure.under_at == "start":
+            if question.start is None:  # nothing stood before the beginning
+                return dict.fromkeys(over)
+            question = replace(question, start=None, end=question.start)
+        return _divided(figure, over, self._valued(below, question, by))
+
+    def _curved(
+        self, figure: Measure | Derived, question: Question, grain: Grain, by: str | None, periods: list[date]
+    ) -> dict[_Key, Fraction | None]:
+        """Return a figure's value by currency, group and period."""
+        if isinstance(figure, Derived):
+            over = self._curved(self._registry.figure(figure.over), question, grain, by, periods)
+            if figure.under is None:
+                return _divided(figure, over, None)
+            under = self._curved(self._registry.figure(figure.under), question, grain, by, periods)
+            if figure.under_at == "start":
+                below = self._registry.figure(figure.under)
+                at_start = replace(question, start=None, end=question.start)
+                opening = self._valued(below, at_start, by)
+                before = dict(zip(periods[1:], periods, strict=False))
+                under = {
+                    (c, g, p): under.get((c, g, before[p])) if p in before else opening.get((c, g, None))
+                    for c, g, p in under
+                }
+            return _divided(figure, over, under)
+        sums = self._measured(figure, question, grain, by)
+        found: dict[_Key, Fraction | None] = {}
+        for currency, group in {(c, g): None for c, g, _ in sums}:
+            running = sums.get((currency, group, None), (0, 0))[0]
+            for period in periods:
+                moved = sums.get((currency, group, period), (0, 0))[0]
+                running += moved
+                found[currency, group, period] = Fraction(running if figure.sum == "stock" else moved)
+        return found
+
+    def _measured(
+        self, measure: Measure, question: Question, grain: Grain | None, by: str | None
+    ) -> dict[_Key, tuple[int, int]]:
+        """Return amount and number of lines of a measure, by currency, group and period; None: before the start."""
+        if by is not None:
+            self._cut(measure.name, by)
+        sums = self._sums(measure, question, grain, by)
+        found = {}
+        for key, by_part in sums.items():
+            counted = [both for part, both in by_part.items() if not measure.parts or part in measure.parts]
+            if counted:
+                found[key] = (sum(amount for amount, _ in counted), sum(lines for _, lines in counted))
+        return found
+
+    def _sums(self, measure: Measure, question: Question, grain: Grain | None, by: str | None) -> _Sums:
+        """Ask for all parts of a model at once: its other measures are answered from the same sums."""
+        model = self._registry.model(measure.model)
+        day = "l.day_utc" if measure.utc else "l.day"
+        group = f"l.{by}" if by else "CAST(NULL AS VARCHAR)"
+        period = f"CAST(date_trunc('{grain}', {day}) AS DATE)" if grain else "CAST(NULL AS DATE)"
+        opening = measure.sum == "stock" and grain is not None and question.start is not None
+        asked = replace(question, start=None) if opening else question
+        where, values = self._where(asked, measure, parts=False)
+        if opening:
+            period = f"CASE WHEN {day} < $start THEN NULL ELSE {period} END"
+            values["start"] = question.start
+        sql = (
+            f"SELECT l.currency AS currency, {group} AS cut, {period} AS period, l.part AS part, "
+            "CAST(SUM(l.amount) AS BIGINT) AS amount, COUNT(*) AS lines "
+            f"FROM {_lines(model, question)} AS l WHERE {where} GROUP BY 1, 2, 3, 4"
+        )
+        marks = self._warehouse.marks() if self._marks is None else self._marks
+        if model.table not in marks:
+            raise _unbuilt()
+        key = (marks[model.table], marks.get(model.past), marks.get(FILLINGS), sql, tuple(sorted(values.items())))
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        found: dict[_Key, dict[str, tuple[int, int]]] = {}
+        for currency, cut, since, part, amount, lines in self._ask(sql, values):
+            found.setdefault((currency, cut, since), {})[part] = (int(amount), int(lines))
+        if len(found) <= _KEPT_ROWS:
+            with self._lock:
+                self._kept[key] = found
+                while len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+        return found
+
+    def _span(self, measure: Measure, question: Question, grain: Grain) -> tuple[date | None, date | None]:
+        """Return first and last day that lines of a measure fall on, as far as the question leaves them open."""
+        if question.start is not None and question.end is not None:
+            return question.start, question.end
+        days = [
+            period
+            for (*_, period) in self._measured(measure, replace(question, start=None), "day", None)
+            if period is not None
+        ]
+        return (min(days), max(days)) if days else (None, None)
+
+    def _where(self, question: Question, measure: Measure, *, parts: bool = True) -> tuple[str, dict[str, Any]]:
         day = "l.day_utc" if measure.utc else "l.day"
         conditions = ["l.livemode = $livemode"]
         values: dict[str, Any] = {"livemode": question.livemode}
-        if measure.parts:
-            conditions.append("l.part IN (SELECT UNNEST($parts))")
-            values["parts"] = list(measure.parts)
+        if measure.parts and parts:
+            conditions.append(f"l.part IN ({', '.join(_literal(part) for part in measure.parts)})")
         if question.start is not None:
-            if measure.sum == "stock":
-                raise Invalid("metrics.stock_since", "What stands at a moment has no beginning: leave it out.")
             conditions.append(f"{day} >= $start")
             values["start"] = question.start
         if question.end is not None:
             conditions.append(f"{day} < $end")
             values["end"] = question.end
+        if question.known is not None:
+            values["known"] = question.known
         asked = {"currency": question.currency, "account": question.account}
         for name, value in asked.items():
             if value is not None:
                 conditions.append(f"l.{name} = ${name}")
                 values[name] = value
         for name, value in question.only.items():
-            conditions.append(f"l.{self._cut(question.measure, name)} = $only_{name}")
-            values[f"only_{name}"] = value
+            cut = self._cut(question.measure, name)
+            if value is None:
+                conditions.append(f"l.{cut} IS NULL")
+            else:
+                conditions.append(f"l.{cut} = $only_{name}")
+                values[f"only_{name}"] = value
         return " AND ".join(conditions), values
 
-    def _cut(self, measure: str, name: str) -> str:
-        cuts = self.cuts(measure)
+    def _cut(self, figure: str, name: str) -> str:
+        cuts = self.cuts(figure)
         if name not in cuts:
             names = ", ".join(cuts)
             raise Invalid(
@@ -198,9 +433,87 @@ class Figures:
         try:
             return self._warehouse.query(sql, values).rows
         except Invalid:  # a table that is not there is the only thing that can be wrong with SQL of ours
-            if BUILDS in self._warehouse.marks():
+            if FILLINGS in self._warehouse.marks():
                 raise
             raise _unbuilt() from None
+
+
+def _lines(model: Model, question: Question, *, literal: bool = False) -> str:
+    """Return the lines of a model as they are, or as they were known."""
+    if question.known is None:
+        return model.table
+    names = ", ".join(f'"{name}"' for name in (*LINE_COLUMNS, *model.dimensions, KNOWN_AT))
+    known = _literal(question.known) if literal else "$known"
+    return (
+        f"(SELECT {names} FROM {model.table} WHERE {KNOWN_AT} <= {known} UNION ALL "
+        f"SELECT {names} FROM {model.past} WHERE {KNOWN_AT} <= {known} AND until > {known})"
+    )
+
+
+def _divided(
+    figure: Derived, over: dict[_Key, Fraction | None], under: dict[_Key, Fraction | None] | None
+) -> dict[_Key, Fraction | None]:
+    if under is None:
+        return {key: None if value is None else value * figure.times for key, value in over.items()}
+    found: dict[_Key, Fraction | None] = {}
+    for key in {**over, **under}:
+        below = under.get(key)
+        above = over.get(key, Fraction(0))
+        found[key] = above * figure.times / below if below and above is not None else None
+    return found
+
+
+def _grain(by: str | None) -> Grain | None:
+    return next((grain for grain in GRAINS if grain == by), None)
+
+
+def _label(period: date | None, grain: Grain) -> str | None:
+    if period is None:
+        return None
+    if grain == "quarter":
+        return f"{period:%Y}-Q{(period.month + 2) // 3}"
+    return period.strftime({"day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}[grain])
+
+
+def period_of(day: date, grain: Grain) -> date:
+    """Return the first day of the part of time that a day is in; weeks begin on Monday."""
+    if grain == "week":
+        return day - timedelta(days=day.weekday())
+    if grain == "month":
+        return day.replace(day=1)
+    if grain == "quarter":
+        return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
+    return day.replace(month=1, day=1) if grain == "year" else day
+
+
+def _periods(start: date, end: date, grain: Grain) -> Iterator[date]:
+    """Give the first day of every part of time from one day to another, which is not included."""
+    at = period_of(start, grain)
+    while at < end:
+        yield at
+        step = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}[grain]
+        at = period_of(at + timedelta(days=step), grain)
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return f"TIMESTAMPTZ '{value.isoformat()}'"
+    if isinstance(value, date):
+        return f"DATE '{value.isoformat()}'"
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _order(item: tuple[_Key, object]) -> tuple[Any, ...]:
+    currency, group, period = item[0]
+    return currency, group is not None, group or "", period or date.min
+
+
+def _stock(grain: Grain | None) -> Invalid:
+    if grain:
+        return Invalid("metrics.stock_by_time", "What stands at a moment is asked for one moment at a time.")
+    return Invalid("metrics.stock_since", "What stands at a moment has no beginning: leave it out.")
 
 
 def _unbuilt() -> Unavailable:

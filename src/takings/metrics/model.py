@@ -13,6 +13,9 @@ Kind = Literal["staging", "lines"]
 Sum = Literal["flow", "stock"]
 """``flow``: what a period brought. ``stock``: what stands at a moment, the sum of all that came before it."""
 
+Unit = Literal["money", "count", "share", "days", "number"]
+"""``money``: minor units of the currency. ``count``: whole things. ``share``: a part of one. Measures are money or counts."""
+
 LINE_COLUMNS: Final = (
     "id",
     "account",
@@ -27,7 +30,10 @@ LINE_COLUMNS: Final = (
     "source",
 )
 """What every line has: its id within the model, whose it is, when, which part of the whole, how much in minor units of the
-currency, and the Stripe object (its table and id) that made it."""
+currency (or how many), and the Stripe object (its table and id) that made it."""
+
+KNOWN_AT: Final = "known_at"
+"""The column that the builder adds to lines: since when a line has been known as it is."""
 
 _HEADER: Final = re.compile(r"\A/\*\n(.*?)\n\*/\n", re.S)
 _READS: Final = re.compile(r"\b(stripe|metrics)\.([a-z_0-9]+)")
@@ -38,7 +44,7 @@ class BadModel(Exception):
     """A model file is not as it must be; the text names file and reason."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Measure:
     """A figure: a sum of lines.
 
@@ -48,6 +54,7 @@ class Measure:
         title: By language.
         meaning: By language.
         sum: Over a period, or up to a moment.
+        unit: ``money``, or ``count`` where lines are things instead of amounts.
         parts: Which parts of the lines count; empty for all.
         utc: Whether its days are those of UTC, as Stripe's balance reports have them, or of the reporting zone.
         source: Where the definition comes from.
@@ -58,8 +65,36 @@ class Measure:
     title: dict[str, str]
     meaning: dict[str, str]
     sum: Sum
+    unit: Unit
     parts: tuple[str, ...]
     utc: bool
+    source: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Derived:
+    """A figure made of others: ``over`` times ``times``, divided by ``under``; an exact fraction.
+
+    Attributes:
+        name: As it is asked for, such as ``arr``.
+        title: By language.
+        meaning: By language.
+        unit: Of the result.
+        over: Name of a measure or of another derived figure.
+        under: Likewise; None for a mere multiple. Where it is 0 there is no figure.
+        times: A whole number multiplied in; negative where the sign is turned.
+        under_at: Whether a stock below the line is taken at the end of the period, or at its start.
+        source: Where the definition comes from.
+    """
+
+    name: str
+    title: dict[str, str]
+    meaning: dict[str, str]
+    unit: Unit
+    over: str
+    under: str | None
+    times: int
+    under_at: Literal["start", "end"]
     source: str
 
 
@@ -75,6 +110,7 @@ class Model:
         dimensions: Further columns that figures may be cut by.
         needs: Tables it reads, such as ``stripe.charges``.
         measures: Figures that are sums of its lines.
+        derived: Figures made of measures, of this model or of others.
         sql: The statement without the header.
         parameters: Names of the values it takes.
     """
@@ -86,6 +122,7 @@ class Model:
     dimensions: tuple[str, ...]
     needs: tuple[str, ...]
     measures: tuple[Measure, ...]
+    derived: tuple[Derived, ...]
     sql: str
     parameters: frozenset[str]
 
@@ -122,6 +159,7 @@ class Model:
             dimensions=tuple(header.get("dimensions", ())),
             needs=needs,
             measures=measures,
+            derived=tuple(_derived(name, key, table) for key, table in header.get("derived", {}).items()),
             sql=sql,
             parameters=frozenset(_PARAMETER.findall(sql)),
         )
@@ -131,20 +169,54 @@ class Model:
         """Qualified name of the table it fills."""
         return f"metrics.{self.name}"
 
+    def renamed(self, sql: str, table: str) -> str:
+        """Return SQL that reads this model from another table."""
+        return re.sub(rf"\b{re.escape(self.table)}\b", table, sql)
+
+    @property
+    def past(self) -> str:
+        """Qualified name of the table that keeps lines as they were known before."""
+        return f"metrics.{self.name}_past"
+
 
 def _measure(model: str, name: str, table: dict[str, Any]) -> Measure:
     where = f"{model}, measure {name}"
     total = _wanted(where, table, "sum", str)
     if total not in get_args(Sum):
         raise BadModel(f"{where}: its sum is {total!r}")
+    unit = table.get("unit", "money")
+    if unit not in ("money", "count"):
+        raise BadModel(f"{where}: its unit is {unit!r}")
     return Measure(
         name=name,
         model=model,
         title=_both(where, table, "title"),
         meaning=_both(where, table, "meaning"),
         sum=total,
+        unit=unit,
         parts=tuple(table.get("parts", ())),
         utc=bool(table.get("utc", False)),
+        source=_wanted(where, table, "source", str),
+    )
+
+
+def _derived(model: str, name: str, table: dict[str, Any]) -> Derived:
+    where = f"{model}, derived {name}"
+    unit = _wanted(where, table, "unit", str)
+    if unit not in get_args(Unit):
+        raise BadModel(f"{where}: its unit is {unit!r}")
+    under_at = table.get("under_at", "end")
+    if under_at not in ("start", "end"):
+        raise BadModel(f"{where}: under_at is {under_at!r}")
+    return Derived(
+        name=name,
+        title=_both(where, table, "title"),
+        meaning=_both(where, table, "meaning"),
+        unit=unit,
+        over=_wanted(where, table, "over", str),
+        under=table.get("under"),
+        times=int(table.get("times", 1)) * (-1 if table.get("flip") else 1),
+        under_at=under_at,
         source=_wanted(where, table, "source", str),
     )
 

@@ -7,20 +7,20 @@ from importlib import resources
 from typing import Self
 
 from takings.catalog import Catalog
-from takings.errors import NotFound
-from takings.metrics.model import BadModel, Measure, Model
+from takings.errors import Invalid, NotFound
+from takings.metrics.model import BadModel, Derived, Measure, Model
 from takings.warehouse.tables import BRIDGE
 
 
 class Registry:
-    """Models and measures by name.
+    """Models, measures and what is derived from measures, by name.
 
     Args:
         models: In any order.
         catalog: What tables of Stripe there are.
 
     Raises:
-        BadModel: A model needs what is not there, two need each other, or two measures share a name.
+        BadModel: A model needs what is not there, two figures share a name, or a figure is derived from what is not there.
     """
 
     def __init__(self, models: list[Model], catalog: Catalog) -> None:
@@ -31,11 +31,18 @@ class Registry:
             if missing := sorted(set(model.needs) - known):
                 raise BadModel(f"{model.name}: it needs what is not there: {missing}")
         self.measures: dict[str, Measure] = {}
+        self.derived: dict[str, Derived] = {}
         for model in models:
-            for measure in model.measures:
-                if measure.name in self.measures:
-                    raise BadModel(f"{model.name}: another model has a measure {measure.name}")
-                self.measures[measure.name] = measure
+            figures: tuple[Measure | Derived, ...] = (*model.measures, *model.derived)
+            for figure in figures:
+                if figure.name in self.measures or figure.name in self.derived:
+                    raise BadModel(f"{model.name}: another figure is called {figure.name}")
+                if isinstance(figure, Measure):
+                    self.measures[figure.name] = figure
+                else:
+                    self.derived[figure.name] = figure
+        for name in self.derived:
+            self._check(name, ())
 
     @classmethod
     def load(cls, catalog: Catalog) -> Self:
@@ -75,6 +82,11 @@ class Registry:
         """Return a model that is known to be there."""
         return self._by_name[name]
 
+    def needed(self, model: Model) -> tuple[Model, ...]:
+        """Return the models that a model reads."""
+        names = (need.partition(".") for need in model.needs)
+        return tuple(self._by_name[name] for schema, _, name in names if schema == "metrics")
+
     def sources(self, model: str) -> frozenset[str]:
         """Return the tables of Stripe that a model's lines come from, by name in schema ``stripe``."""
         found: set[str] = set()
@@ -83,16 +95,51 @@ class Registry:
             found |= self.sources(name) if schema == "metrics" else {name}
         return frozenset(found)
 
-    def measure(self, name: str) -> Measure:
-        """Return a measure.
+    def figure(self, name: str) -> Measure | Derived:
+        """Return a measure or a derived figure.
 
         Raises:
             NotFound: There is none of that name; the sentence lists those there are.
         """
-        found = self.measures.get(name)
+        found = self.measures.get(name) or self.derived.get(name)
         if found is None:
-            names = ", ".join(sorted(self.measures))
+            names = ", ".join(sorted((*self.measures, *self.derived)))
             raise NotFound(
                 "metrics.unknown", f"There is no metric called “{name}”. There are: {names}.", name=name, names=names
             )
         return found
+
+    def measure(self, name: str) -> Measure:
+        """Return a measure.
+
+        Raises:
+            NotFound: There is none of that name.
+            Invalid: It is derived from others.
+        """
+        found = self.figure(name)
+        if isinstance(found, Derived):
+            made = ", ".join(one for one in (found.over, found.under) if one)
+            said = f"“{name}” is no sum of lines: it is made of {made}. Ask for these."
+            raise Invalid("metrics.derived", said, name=name, made=made)
+        return found
+
+    def behind(self, name: str) -> tuple[Measure, ...]:
+        """Return the measures that a figure comes from: itself, or all below it, those over the line first.
+
+        Raises:
+            NotFound: There is no such figure.
+        """
+        found = self.figure(name)
+        if isinstance(found, Measure):
+            return (found,)
+        below = (one for part in (found.over, found.under) if part for one in self.behind(part))
+        return tuple(dict.fromkeys(below))
+
+    def _check(self, name: str, road: tuple[str, ...]) -> None:
+        if name in road:
+            raise BadModel(f"{name}: it is derived from itself")
+        for part in (self.derived[name].over, self.derived[name].under):
+            if part in self.derived:
+                self._check(part, (*road, name))
+            elif part is not None and part not in self.measures:
+                raise BadModel(f"{name}: it is derived from {part}, which is not there")

@@ -1,5 +1,6 @@
 """WHERE rows go: raw versions and typed tables in an open lake (or one DuckDB file), and SQL over them."""
 
+from takings.warehouse.engine import Session
 from takings.warehouse.model import Column, Delivery, Item, Rows, Scope, TableChange, TableInfo, WriteResult
 from takings.warehouse.tables import BRIDGE
 from takings.warehouse.warehouse import Warehouse
@@ -12,6 +13,7 @@ __all__ = [
     "Item",
     "Rows",
     "Scope",
+    "Session",
     "TableChange",
     "TableInfo",
     "Warehouse",

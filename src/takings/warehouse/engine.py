@@ -28,6 +28,7 @@ CATALOG, DATA, FILE = "lake.sqlite", "data", "warehouse.duckdb"
 
 _BACKUPS_KEPT = 3
 _LOCK_PATIENCE_S = 60.0
+_DERIVING_PATIENCE_S = 600.0
 # Merging makes files that may be worth merging again, three sizes up; more rounds would be a fault of ours.
 _ROUNDS = 12
 _STILL_READ = timedelta(hours=1)
@@ -85,6 +86,10 @@ LEFT JOIN (
 ) AS d ON d.table_id = t.table_id
 WHERE t.end_snapshot IS NULL
 """
+
+
+#: Counts writes of what is derived, in an engine that has no snapshots of its own.
+DERIVED = "metrics.revision"
 
 
 class Engine(ABC):
@@ -212,6 +217,26 @@ class Engine(ABC):
             patience_s,
         )
 
+    def deriving(self) -> AbstractContextManager[None]:
+        """Let only one process at a time work out what is derived from Stripe's tables.
+
+        Raises:
+            Unavailable: Another one does, for more than ten minutes.
+        """
+        return held(
+            self.folder / "deriving.lock",
+            Unavailable("warehouse.deriving", "Another process has been building the metrics for long: wait for it."),
+            _DERIVING_PATIENCE_S,
+        )
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Give a session that was lent for reading the turn to write, where writers take turns.
+
+        Raises:
+            Unavailable: Others have been writing for more than a minute.
+        """
+        return nullcontext()
+
     def preserving(self, patience_s: float = _LOCK_PATIENCE_S) -> AbstractContextManager[None]:
         """See to it that no file disappears: whoever copies files holds this, and whoever deletes some.
 
@@ -289,7 +314,7 @@ class Lake(Engine):
         Raises:
             Unavailable: Others have been writing for more than a minute.
         """
-        with self._writing() if write else nullcontext():
+        with self.turn() if write else nullcontext():
             cursor = self._cursor()
             try:
                 yield cursor
@@ -318,7 +343,12 @@ class Lake(Engine):
         return cursor
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def turn(self) -> Iterator[None]:
+        """Let one session write at a time, of all processes.
+
+        Raises:
+            Unavailable: Others have been writing for more than a minute.
+        """
         refusal = Unavailable("warehouse.locked", "The warehouse is busy with another process: it is tried again.")
         # Threads of this process queue here: cheaper than all of them asking for the file's lock again and again.
         if not self._turn.acquire(timeout=_LOCK_PATIENCE_S):
@@ -493,14 +523,18 @@ class File(Engine):
         }
 
     def marks(self, session: Session) -> dict[str, str]:
-        """Every write to Stripe's tables counts for all of them."""
-        return {
+        """Every write to Stripe's tables counts for all of them, every write of what is derived for all of that."""
+        found = {
             f"{schema}.{table}": str(n)
             for schema, table, n in session.execute(
                 "SELECT schema_name, table_name, (SELECT max(n) FROM raw.revision) FROM duckdb_tables() "
                 "WHERE database_name = current_database()"
             ).fetchall()
         }
+        if DERIVED in found:
+            row = session.execute(f"SELECT n FROM {DERIVED}").fetchone()
+            found |= {name: f"{mark}:{row and row[0]}" for name, mark in found.items() if name.startswith("metrics.")}
+        return found
 
     def tidy(self, *, thorough: bool) -> int:
         """Write everything from the log into the file; it has no small files to merge."""

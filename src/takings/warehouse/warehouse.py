@@ -14,7 +14,7 @@ from takings.catalog.model import Catalog
 from takings.errors import NotFound
 from takings.settings import Settings
 from takings.warehouse import building, guard, rebuild, thinning
-from takings.warehouse.engine import Engine, File, Lake, Session, asked, mapped
+from takings.warehouse.engine import DERIVED, Engine, File, Lake, Session, asked, mapped
 from takings.warehouse.model import Column, Rows, Scope, TableInfo
 from takings.warehouse.tables import all_tables
 from takings.warehouse.writer import Writer
@@ -200,17 +200,32 @@ class Warehouse:
 
     @contextmanager
     def deriving(self) -> Iterator[Session]:
-        """Lend a session that may make and fill tables of schema ``metrics``, in one transaction.
+        """Lend a session that works out what is derived from Stripe's tables, in temporary tables of its own.
 
-        An engine that counts its writes does not count these: they say nothing that Stripe's tables do not.
+        One process at a time has it. It keeps no writer waiting: what it has worked out it writes by :meth:`publishing`.
+
+        Raises:
+            Unavailable: Another process has had it for more than ten minutes, or the disk is full.
+        """
+        with self._engine.deriving(), self._engine.session(write=False) as session, mapped():
+            yield session
+
+    @contextmanager
+    def publishing(self, session: Session) -> Iterator[None]:
+        """Let a session that :meth:`deriving` lent make and fill tables of schema ``metrics``, in one transaction.
+
+        An engine that counts its writes counts these apart: they say nothing that Stripe's tables do not.
 
         Raises:
             Unavailable: The disk is full, or others are writing for more than a minute.
         """
-        with self._engine.session(write=True) as session, mapped():
+        with self._engine.turn(), mapped():
             session.execute("BEGIN TRANSACTION")
             try:
-                yield session
+                yield
+                if self._engine.counted:
+                    session.execute(f"CREATE TABLE IF NOT EXISTS {DERIVED} AS SELECT 0 AS n")
+                    session.execute(f"UPDATE {DERIVED} SET n = n + 1")
                 session.execute("COMMIT")
             except BaseException:
                 session.execute("ROLLBACK")

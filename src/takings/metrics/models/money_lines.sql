@@ -71,6 +71,17 @@ meaning.fr = "Ce que Stripe détenait, disponible et en attente, à la fin d’u
 sum = "stock"
 utc = true
 source = "https://docs.stripe.com/reports/balance"
+
+[derived.fee_rate]
+title.en = "Effective fee rate"
+title.fr = "Taux de frais effectif"
+meaning.en = "Fees as a share of gross volume."
+meaning.fr = "Les frais rapportés au volume brut."
+unit = "share"
+over = "fees"
+under = "gross_volume"
+flip = true
+source = "https://docs.stripe.com/reports/reporting-categories"
 */
 SELECT
   CASE WHEN a.arm = 'fee' THEN t.id || ':fee' ELSE t.id END AS id,
