@@ -16,7 +16,7 @@ from takings.alerts import Alerts, BudgetFacts, Budgets
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
-from takings.metrics import Builder, Figures, Registry
+from takings.metrics import Builder, Figures, Keeping, Registry
 from takings.proof import Proof, ProofBook, Verifier
 from takings.reports import Reports
 from takings.settings import Settings
@@ -97,7 +97,8 @@ class App:
         """Return a worker over these parts."""
         verifier = Verifier(self.proof, self.proof.book, self.connections, self.store, self.settings, self.clock)
         maintenance = Maintenance(self.warehouse, self.settings, self.clock)
-        chores = (self.alerts.watch(), Discovering(self.connections, self.clock), verifier, maintenance)
+        keeping = Keeping(self.builder, self.zone, self.clock)
+        chores = (self.alerts.watch(), Discovering(self.connections, self.clock), verifier, maintenance, keeping)
         return Worker(self.sync, self.connections, self.store, self.warehouse, self.clock, chores)
 
     def zone(self) -> str:

@@ -21,14 +21,17 @@ from takings import app, catalog, settings
 from takings.cli import main
 from takings.connections import Credentials
 from takings.errors import Invalid, NotFound, Unavailable
-from takings.metrics import Derived, Figures, Question, Registry
+from takings.metrics import Derived, Figures, Keeping, Question, Registry
 from takings.simulator import Simulator
 from takings.simulator.simclock import MovableClock
-from takings.warehouse import Delivery, Item, Scope
+from takings.warehouse import Delivery, Item, Scope, Warehouse
 
 LINES = [model for model in Registry.load(catalog.load()).ordered if model.kind == "lines"]
 MEASURES = sorted(Registry.load(catalog.load()).measures)
 DERIVED = sorted(Registry.load(catalog.load()).derived)
+
+
+SCOPE = Scope("acct_1", True)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,20 @@ def parts(home: Path, simulator: Simulator) -> Iterator[app.App]:
     built.builder.build("Europe/Paris")
     yield built
     built.close()
+
+
+def write(warehouse: Warehouse, table: str, scope: Scope, at: datetime, **fields: Any) -> None:
+    """Write one object as if Stripe had just listed it."""
+    body = {"object": table, "created": 1_767_400_000, **fields}
+    item = Item.of(body["id"], body["created"], json.dumps(body).encode())
+    delivery = Delivery(table=table, scope=scope, items=(item,), as_of=at, known_at=at, source="list", api_version="0")
+    warehouse.writer().write([delivery])
+
+
+def write_charge(warehouse: Warehouse, name: str, net: int, at: datetime, *, fee: int = 0) -> None:
+    """Write the balance transaction of a charge in euros."""
+    money = {"amount": net + fee, "fee": fee, "net": net, "currency": "eur", "reporting_category": "charge"}
+    write(warehouse, "balance_transactions", SCOPE, at, id=name, **money)
 
 
 def by_currency(figures: Figures, question: Question) -> dict[str, int]:
@@ -136,20 +153,12 @@ def test_only_what_changed_is_built_again(parts: app.App) -> None:
     parts.builder.build("Europe/Paris")
     again = parts.builder.build("Europe/Paris")
     assert again and not any(one.fresh for one in again)
-    writer = parts.warehouse.writer()
     scope = Scope("acct_other", False)
     now = datetime(2026, 11, 1, tzinfo=UTC)
-
-    def write(table: str, **fields: Any) -> None:
-        body = {"object": table, "created": 1_760_000_000, **fields}
-        item = Item.of(body["id"], body["created"], json.dumps(body).encode())
-        writer.write(
-            [Delivery(table=table, scope=scope, items=(item,), as_of=now, known_at=now, source="list", api_version="0")]
-        )
-
-    write("coupons", id="c_1", percent_off=5)  # no model reads it
+    write(parts.warehouse, "coupons", scope, now, id="c_1", percent_off=5)  # no model reads it
     assert not any(one.fresh for one in parts.builder.build("Europe/Paris"))
-    write("balance_transactions", id="txn_1", amount=500, fee=20, net=480, currency="jpy", reporting_category="charge")
+    money = {"amount": 500, "fee": 20, "net": 480, "currency": "jpy", "reporting_category": "charge"}
+    write(parts.warehouse, "balance_transactions", scope, now, id="txn_1", **money)
     assert all(one.fresh for one in parts.builder.build("Europe/Paris"))
     question = Question("balance", account="acct_other", livemode=False)
     assert [(one.currency, one.amount, one.lines) for one in parts.figures.answer(question)] == [("jpy", 480, 2)]
@@ -164,41 +173,15 @@ def test_only_what_changed_is_built_again(parts: app.App) -> None:
 
 def test_a_warehouse_of_one_file_holds_them_too(tmp_path: Path) -> None:
     with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path), "TAKINGS_WAREHOUSE": "duckdb"}))) as single:
-        scope, now = Scope("acct_1", True), datetime(2026, 11, 1, tzinfo=UTC)
-
-        def write(name: str, net: int) -> None:
-            body = {
-                "id": name,
-                "created": 1_760_000_000,
-                "amount": net + 7,
-                "fee": 7,
-                "net": net,
-                "currency": "eur",
-                "reporting_category": "charge",
-            }
-            item = Item.of(name, 1_760_000_000, json.dumps(body).encode())
-            single.warehouse.writer().write(
-                [
-                    Delivery(
-                        table="balance_transactions",
-                        scope=scope,
-                        items=(item,),
-                        as_of=now,
-                        known_at=now,
-                        source="list",
-                        api_version="0",
-                    )
-                ]
-            )
-
-        write("txn_1", 100)
+        now = datetime(2026, 11, 1, tzinfo=UTC)
+        write_charge(single.warehouse, "txn_1", 100, now, fee=7)
         assert all(one.fresh for one in single.builder.build("UTC"))
         assert not any(one.fresh for one in single.builder.build("UTC"))
-        write("txn_2", 50)
+        write_charge(single.warehouse, "txn_2", 50, now, fee=7)
         assert all(one.fresh for one in single.builder.build("UTC"))
         assert by_currency(single.figures, Question("balance")) == {"eur": 150}
         assert [one.amount for one in single.figures.contributions(Question("fees"))] == [-7, -7]
-        single.warehouse.purge(scope)
+        single.warehouse.purge(SCOPE)
         with pytest.raises(Unavailable, match="--build"):
             single.figures.answer(Question("balance"))
 
@@ -382,41 +365,27 @@ def test_what_was_known_before_is_known_still(tmp_path: Path) -> None:
     """A line that changes or goes stays in the past, and any figure can be asked as it was known."""
     clock = MovableClock(datetime(2026, 3, 10, 12, tzinfo=UTC))
     with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}), clock)) as made:
-        scope = Scope("acct_1", True)
 
-        def write(name: str, amount: int, *, deleted: bool = False) -> None:
-            body = {"id": name, "created": 1_767_400_000, "amount": amount, "fee": 0, "net": amount}
-            body |= {"currency": "eur", "reporting_category": "charge"}
-            item = Item.of(name, 1_767_400_000, json.dumps(body).encode())
-            now = clock.now()
-            delivery = Delivery(
-                table="balance_transactions",
-                scope=scope,
-                items=(item,),
-                as_of=now,
-                known_at=now,
-                source="list",
-                api_version="0",
-            )
-            made.warehouse.writer().write([delivery])
+        def put(name: str, amount: int) -> None:
+            write_charge(made.warehouse, name, amount, clock.now())
 
         def volume(known: datetime | None = None) -> list[int]:
             return [one.amount for one in made.figures.answer(Question("gross_volume", known=known))]
 
         assert [one.cause for one in made.builder.build("UTC")] == ["first"]
-        write("txn_1", 100)
-        write("txn_2", 50)
+        put("txn_1", 100)
+        put("txn_2", 50)
         (built,) = made.builder.build("UTC")
         assert (built.came, built.gone, built.cause) == (2, 0, "data")
         first = clock.now()
         clock.advance(timedelta(days=1))
-        write("txn_1", 70)
+        put("txn_1", 70)
         (built,) = made.builder.build("UTC")
         assert (built.rows, built.came, built.gone) == (2, 1, 1)
         second = clock.now()
         clock.advance(timedelta(days=1))
-        write("txn_3", 5)
-        write("txn_1", 100)
+        put("txn_3", 5)
+        put("txn_1", 100)
         made.builder.build("UTC")
         assert volume() == [155] == volume(clock.now())
         assert volume(second) == [120]
@@ -430,3 +399,18 @@ def test_what_was_known_before_is_known_still(tmp_path: Path) -> None:
         for moment, expected in ((None, 155), (second, 120)):
             rows = made.warehouse.query(made.figures.statement(Question("gross_volume", known=moment))).rows
             assert [int(row[1]) for row in rows] == [expected]
+
+
+def test_the_worker_keeps_figures_in_step_but_not_all_of_the_time(tmp_path: Path) -> None:
+    clock = MovableClock()
+    with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}), clock)) as made:
+        keeping = Keeping(made.builder, made.zone, clock)
+        assert keeping.tick() == ()  # nothing to make anything of
+        write_charge(made.warehouse, "txn_1", 9, clock.now())
+        assert [one.model for one in keeping.tick()] == [model.name for model in LINES]
+        assert [one.amount for one in made.figures.answer(Question("gross_volume"))] == [9]
+        write_charge(made.warehouse, "txn_2", 9, clock.now())
+        assert keeping.tick() == ()  # not yet
+        later = Keeping(made.builder, made.zone, clock)
+        assert {one.model for one in later.tick()} >= {"money_lines"}
+        assert [one.amount for one in made.figures.answer(Question("gross_volume"))] == [18]

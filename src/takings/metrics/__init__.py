@@ -2,6 +2,7 @@
 
 from takings.metrics.builder import Builder, Built
 from takings.metrics.explaining import GRAINS, Contribution, Figure, Figures, Grain, Question, Value, period_of
+from takings.metrics.keeping import Keeping
 from takings.metrics.model import Derived, Measure, Model
 from takings.metrics.registry import Registry
 
@@ -14,6 +15,7 @@ __all__ = [
     "Figure",
     "Figures",
     "Grain",
+    "Keeping",
     "Measure",
     "Model",
     "Question",

@@ -109,6 +109,11 @@ class Builder:
                     session.execute("COMMIT")  # nothing but temporary tables was written
                 return self._publish(session, values, marks, before, changes)
 
+    def has_sources(self) -> bool:
+        """Tell whether any table that a model comes from may have rows."""
+        marks = self._warehouse.marks()
+        return any(marks.get(f"stripe.{name}") for model in self._lines for name in self._registry.sources(model.name))
+
     @contextmanager
     def staged(self, zone: str, *names: str) -> Iterator[Callable[[str], pa.Table]]:
         """Make staging models for the time of a few questions; gives what answers SQL that reads them by their names.
