@@ -6,9 +6,10 @@ import json
 import os
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from takings import catalog as catalogs
 from takings.accounts import Audit, People, Sessions, company
@@ -16,7 +17,7 @@ from takings.alerts import Alerts, BudgetFacts, Budgets
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
-from takings.metrics import Builder, Figures, Keeping, Registry
+from takings.metrics import Books, Builder, Figures, Keeping, Registry
 from takings.proof import Proof, ProofBook, Verifier
 from takings.reports import Reports
 from takings.settings import Settings
@@ -88,6 +89,7 @@ class App:
     registry: Registry
     builder: Builder
     figures: Figures
+    books: Books
     proof: Proof
     alerts: Alerts
     reports: Reports
@@ -105,6 +107,10 @@ class App:
         """Return the reporting zone: the company's, UTC before it is set up."""
         known = company(self.store)
         return known.time_zone if known else "UTC"
+
+    def today(self) -> date:
+        """Return the present day in the reporting zone."""
+        return self.clock.now().astimezone(ZoneInfo(self.zone())).date()
 
     def close(self) -> None:
         """Let go of files, connections and processes."""
@@ -147,6 +153,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
     sync = Sync(store, warehouse, catalog, connections, deliveries, settings, clock)
     health = HealthBook(store, catalog, settings)
     registry = Registry.load(catalog)
+    figures = Figures(warehouse, registry)
     return App(
         settings=settings,
         clock=clock,
@@ -165,7 +172,8 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         rereading=Rereading(store, connections, health, sync.stretches, audit, clock),
         registry=registry,
         builder=Builder(warehouse, registry, clock),
-        figures=Figures(warehouse, registry),
+        figures=figures,
+        books=Books(figures, store, audit, clock),
         proof=Proof(
             store,
             warehouse,

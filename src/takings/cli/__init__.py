@@ -12,6 +12,7 @@ from takings import __version__
 from takings.cli import (
     alerts,
     backup,
+    books,
     connect,
     demo,
     disconnect,
@@ -60,6 +61,7 @@ for _command in (
     query.query,
     metrics.metrics,
     explain.explain,
+    books.books,
     webhook.webhook,
     disconnect.disconnect,
     backup.backup,

@@ -1,5 +1,6 @@
 """What each number means: SQL models with a header, in the order they need each other, and figures that explain themselves."""
 
+from takings.metrics.books import Booked, Books, Closing, Restatement
 from takings.metrics.builder import Builder, Built
 from takings.metrics.explaining import GRAINS, Contribution, Figure, Figures, Grain, Question, Value, period_of
 from takings.metrics.keeping import Keeping
@@ -8,8 +9,11 @@ from takings.metrics.registry import Registry
 
 __all__ = [
     "GRAINS",
+    "Booked",
+    "Books",
     "Builder",
     "Built",
+    "Closing",
     "Contribution",
     "Derived",
     "Figure",
@@ -20,6 +24,7 @@ __all__ = [
     "Model",
     "Question",
     "Registry",
+    "Restatement",
     "Value",
     "period_of",
 ]

@@ -240,7 +240,7 @@ class Figures:
             else f"QUALIFY row_number() OVER (PARTITION BY l.currency ORDER BY {order}) <= {limit:d} "
         )
         cuts = "".join(f", l.{name} AS {name}" for name in model.dimensions)
-        rows = self._ask(
+        rows = self.ask(
             "SELECT l.at AS at, l.part AS part, l.amount AS amount, l.currency AS currency, l.account AS account, "
             f"l.object AS object, l.source AS source, l.{KNOWN_AT} AS {KNOWN_AT}{cuts} "
             f"FROM {_lines(model, question)} AS l WHERE {where} {most}ORDER BY l.currency, {order}",
@@ -271,6 +271,60 @@ class Figures:
             f"WHERE {where}\nGROUP BY l.currency"
         )
 
+    def model(self, name: str) -> Model:
+        """Return the model whose lines a measure sums.
+
+        Raises:
+            NotFound, Invalid: As :meth:`answer`.
+        """
+        return self._registry.model(self._registry.measure(name).model)
+
+    def changes(self, question: Question) -> tuple[str, dict[str, Any]]:
+        """Return SQL, and its values, of everything that ever made a measure what it is: each line's coming and going.
+
+        Its rows are lines with ``sign`` (+1 came, -1 went), ``changed_at``, ``month`` (first day of the month the line belongs
+        to) and ``began_at`` (when the first line of its account became known).
+
+        Raises:
+            NotFound, Invalid: As :meth:`answer`.
+        """
+        measure = self._registry.measure(question.measure)
+        model = self.model(question.measure)
+        where, values = self._where(replace(question, known=None), measure)
+        names = ", ".join(f'l."{name}"' for name in (*LINE_COLUMNS, *model.dimensions))
+        arms = " UNION ALL ".join(
+            f"SELECT {names}, {sign} AS sign, l.{moment} AS changed_at FROM {table} AS l"
+            for sign, moment, table in (
+                (1, KNOWN_AT, model.table),
+                (1, KNOWN_AT, model.past),
+                (-1, "until", model.past),
+            )
+        )
+        day = "day_utc" if measure.utc else "day"
+        began = " UNION ALL ".join(
+            f"SELECT b.account, b.livemode, min(b.{KNOWN_AT}) AS known_at FROM {table} AS b GROUP BY 1, 2"
+            for table in (model.table, model.past)
+        )
+        return (
+            f"SELECT l.*, CAST(date_trunc('month', l.{day}) AS DATE) AS month, f.began_at AS began_at FROM ({arms}) AS l "
+            f"JOIN (SELECT e.account, e.livemode, min(e.known_at) AS began_at FROM ({began}) AS e GROUP BY 1, 2) AS f "
+            f"ON f.account = l.account AND f.livemode = l.livemode WHERE {where}",
+            values,
+        )
+
+    def ask(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Ask SQL of the program's own about lines.
+
+        Raises:
+            Unavailable: The models have not been built yet.
+        """
+        try:
+            return self._warehouse.query(sql, values).rows
+        except Invalid:  # a table that is not there is the only thing that can be wrong with SQL of ours
+            if FILLINGS in self._warehouse.marks():
+                raise
+            raise _unbuilt() from None
+
     def built_at(self, name: str) -> datetime:
         """Return when the lines of a figure were last made: it knows what was known then.
 
@@ -278,7 +332,7 @@ class Figures:
             NotFound, Unavailable: As :meth:`answer`.
         """
         models = [one.model for one in self._registry.behind(name)]
-        rows = self._ask(
+        rows = self.ask(
             f"SELECT max(f.built_at) AS at FROM {FILLINGS} AS f WHERE f.model IN (SELECT UNNEST($models)) GROUP BY f.model",
             {"models": models},
         )
@@ -372,7 +426,7 @@ class Figures:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         found: dict[_Key, dict[str, tuple[int, int]]] = {}
-        for currency, cut, since, part, amount, lines in self._ask(sql, values):
+        for currency, cut, since, part, amount, lines in self.ask(sql, values):
             found.setdefault((currency, cut, since), {})[part] = (int(amount), int(lines))
         if len(found) <= _KEPT_ROWS:
             with self._lock:
@@ -428,14 +482,6 @@ class Figures:
                 "metrics.no_cut", f"This metric cannot be cut by “{name}”. It can by: {names}.", name=name, names=names
             )
         return name
-
-    def _ask(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        try:
-            return self._warehouse.query(sql, values).rows
-        except Invalid:  # a table that is not there is the only thing that can be wrong with SQL of ours
-            if FILLINGS in self._warehouse.marks():
-                raise
-            raise _unbuilt() from None
 
 
 def _lines(model: Model, question: Question, *, literal: bool = False) -> str:

@@ -437,3 +437,12 @@ notices = _table(
     sa.Column("answer", sa.String(500)),
     sa.UniqueConstraint("alert_id", "channel_id", "what", name="uq_notices_once"),
 )
+
+# Months whose books are closed: what becomes known of them later is booked to the month that is open.
+closings = _table(
+    "closings",
+    _id(),
+    sa.Column("month", sa.String(7), nullable=False, unique=True),  # 2026-10
+    sa.Column("closed_at", Moment, nullable=False),
+    sa.Column("closed_by", sa.String(200), nullable=False),  # name of the person
+)

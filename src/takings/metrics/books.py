@@ -1,0 +1,255 @@
+"""Closed months, restatements and corrections: what changed in the past, since when, and where it is booked.
+
+A line that came, or went, after the period it belongs to had ended restates that period's figures. Once a month is closed
+its figures stay: what becomes known of it later is booked to the month that is open then, and listed as a correction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from takings.accounts import Audit, Person
+from takings.accounts.tokens import new_id
+from takings.clock import Clock
+from takings.errors import Invalid
+from takings.metrics.builder import FILLINGS
+from takings.metrics.explaining import Contribution, Figures, Question
+from takings.store import Store
+from takings.store import schema as s
+
+_COMMAND_LINE: Final = "takings"
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A month that is closed, by whom and since when."""
+
+    month: date
+    closed_at: datetime
+    closed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restatement:
+    """How a figure of a month that had ended changed, by one build.
+
+    Attributes:
+        known_at: Since when it has been known.
+        month: First day of the month whose figure changed.
+        currency: ISO code, small letters.
+        amount: By how much, in minor units or things.
+        came: How many lines were added.
+        gone: How many were taken out.
+    """
+
+    known_at: datetime
+    month: date
+    currency: str
+    amount: int
+    came: int
+    gone: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A month's figure as the books have it, in one currency.
+
+    Attributes:
+        currency: ISO code, small letters.
+        own: Minor units of what belongs to the month and was known before it was closed.
+        corrections: Minor units of what belongs to closed months and became known while this one was open.
+    """
+
+    currency: str
+    own: int
+    corrections: int
+
+    @property
+    def amount(self) -> int:
+        """What the books say: both together."""
+        return self.own + self.corrections
+
+
+class Books:
+    """Closes months, and tells what their figures are and how figures of the past have changed.
+
+    Args:
+        figures: What answers questions.
+        store: Where closings are kept.
+        audit: Where closing and opening are recorded.
+        clock: The one clock.
+    """
+
+    def __init__(self, figures: Figures, store: Store, audit: Audit, clock: Clock) -> None:
+        self._figures, self._store, self._audit, self._clock = figures, store, audit, clock
+
+    def closings(self) -> list[Closing]:
+        """Return the closed months, the latest first."""
+        c = s.closings.c
+        with self._store.read() as connection:
+            rows = connection.execute(sa.select(c.month, c.closed_at, c.closed_by).order_by(c.month.desc())).all()
+        return [Closing(date.fromisoformat(f"{month}-01"), at, by) for month, at, by in rows]
+
+    def close(self, person: Person | None, month: date, zone_today: date) -> Closing:
+        """Close a month, and with it every month before.
+
+        Args:
+            person: Who; None: the command line.
+            month: Its first day.
+            zone_today: Today in the reporting zone.
+
+        Raises:
+            Invalid: It has not ended, or is closed already.
+        """
+        if _after(month) > zone_today:
+            raise Invalid(
+                "metrics.not_ended", f"{month:%Y-%m} has not ended: close it afterwards.", month=f"{month:%Y-%m}"
+            )
+        last = self._last()
+        if last is not None and month <= last:
+            raise Invalid("metrics.closed", f"{month:%Y-%m} is closed already.", month=f"{month:%Y-%m}")
+        made = Closing(month, self._clock.now(), person.name if person else _COMMAND_LINE)
+        with self._store.write() as connection:
+            connection.execute(
+                sa.insert(s.closings).values(
+                    id=new_id(), month=f"{month:%Y-%m}", closed_at=made.closed_at, closed_by=made.closed_by
+                )
+            )
+            self._audit.record_in(connection, person, "month.closed", f"{month:%Y-%m}")
+        return made
+
+    def reopen(self, person: Person | None, month: date) -> None:
+        """Open a month again, and with it every month after.
+
+        Raises:
+            Invalid: It is not closed.
+        """
+        last = self._last()
+        if last is None or month > last:
+            raise Invalid("metrics.not_closed", f"{month:%Y-%m} is not closed.", month=f"{month:%Y-%m}")
+        with self._store.write() as connection:
+            connection.execute(sa.delete(s.closings).where(s.closings.c.month >= f"{month:%Y-%m}"))
+            self._audit.record_in(connection, person, "month.opened", f"{month:%Y-%m}")
+
+    def booked(self, question: Question) -> list[Booked]:
+        """Return a flow of one month as the books have it, by currency.
+
+        Args:
+            question: With the first day of a month as its start; its end is not looked at.
+
+        Raises:
+            NotFound, Invalid, Unavailable: As :meth:`Figures.answer`.
+        """
+        month = _month(question)
+        booking = self._booking()
+        sql, values = self._figures.changes(replace(question, start=None, end=None))
+        rows = self._figures.ask(
+            f"SELECT c.currency AS currency, c.month = $month AS own, CAST(SUM(c.sign * c.amount) AS BIGINT) AS amount "
+            f"FROM (SELECT d.*, {booking} AS booked FROM ({sql}) AS d) AS c WHERE c.booked = $month GROUP BY 1, 2",
+            {**values, "month": month},
+        )
+        found: dict[str, dict[bool, int]] = {}
+        for currency, own, amount in rows:
+            found.setdefault(currency, {})[own] = int(amount)
+        return [Booked(code, said.get(True, 0), said.get(False, 0)) for code, said in sorted(found.items())]
+
+    def corrections(self, question: Question) -> list[tuple[int, Contribution]]:
+        """Return the lines of closed months that are booked to a month, each with its sign, the largest first.
+
+        Raises:
+            NotFound, Invalid, Unavailable: As :meth:`Figures.answer`.
+        """
+        month = _month(question)
+        sql, values = self._figures.changes(replace(question, start=None, end=None))
+        where = f"c.month <> $month AND {self._booking()} = $month"
+        return self._lines(sql, where, {**values, "month": month})
+
+    def restatements(self, question: Question, zone: str) -> list[Restatement]:
+        """Return how figures of months that had ended have changed since, newest first.
+
+        What was learned when an account was first read, and what a new definition made otherwise, is no restatement.
+
+        Args:
+            question: Which figure; its period, if any, tells which days.
+            zone: Reporting zone, which tells when a month had ended.
+
+        Raises:
+            NotFound, Invalid, Unavailable: As :meth:`Figures.answer`.
+        """
+        sql, values = self._figures.changes(question)
+        rows = self._figures.ask(
+            "SELECT c.changed_at AS changed_at, c.month AS month, c.currency AS currency, "
+            "CAST(SUM(c.sign * c.amount) AS BIGINT) AS amount, "
+            "COUNT(*) FILTER (WHERE c.sign > 0) AS came, COUNT(*) FILTER (WHERE c.sign < 0) AS gone "
+            f"FROM ({sql}) AS c WHERE {self._late(question)} GROUP BY 1, 2, 3 HAVING SUM(c.sign * c.amount) <> 0 "
+            "ORDER BY 1 DESC, 2 DESC, 3",
+            {**values, "zone": zone, **self._model(question)},
+        )
+        return [Restatement(*row) for row in rows]
+
+    def restated(self, question: Question, zone: str, one: Restatement) -> list[tuple[int, Contribution]]:
+        """Return the lines behind a restatement, each with its sign: +1 came, -1 went; the largest first."""
+        sql, values = self._figures.changes(question)
+        where = f"{self._late(question)} AND c.changed_at = $known_at AND c.month = $month AND c.currency = $money"
+        more = {"zone": zone, "known_at": one.known_at, "month": one.month, "money": one.currency}
+        return self._lines(sql, where, {**values, **more, **self._model(question)})
+
+    def _lines(self, sql: str, where: str, values: dict[str, Any]) -> list[tuple[int, Contribution]]:
+        rows = self._figures.ask(
+            "SELECT c.sign AS sign, c.at AS at, c.part AS part, c.amount AS amount, c.currency AS currency, "
+            "c.account AS account, c.object AS object, c.source AS source, c.changed_at AS changed_at "
+            f"FROM ({sql}) AS c WHERE {where} ORDER BY c.currency, abs(c.amount) DESC, c.source, c.sign",
+            values,
+        )
+        return [
+            (sign, Contribution(at, part, amount, currency, account, table, source, None, known_at, {}))
+            for sign, at, part, amount, currency, account, table, source, known_at in rows
+        ]
+
+    def _model(self, question: Question) -> dict[str, Any]:
+        return {"model": self._figures.model(question.measure).name}
+
+    def _late(self, question: Question) -> str:
+        """Return the condition of a change that came after its month, and not with an account or a definition."""
+        return (
+            "c.month < date_trunc('month', CAST(c.changed_at AT TIME ZONE $zone AS DATE)) AND c.changed_at > c.began_at "
+            f"AND c.changed_at IN (SELECT f.built_at FROM {FILLINGS} AS f WHERE f.model = $model AND f.cause = 'data')"
+        )
+
+    def _last(self) -> date | None:
+        closed = self.closings()
+        return closed[0].month if closed else None
+
+    def _booking(self) -> str:
+        """Return the SQL of the month that a change is booked to: its own, or the first that was open when it was known."""
+        shut: list[tuple[datetime, date]] = []
+        for one in sorted(self.closings(), key=lambda closing: closing.closed_at):
+            shut.append((one.closed_at, max([one.month, *(month for _, month in shut)])))
+        return _booking(shut)
+
+
+def _booking(shut: Sequence[tuple[datetime, date]]) -> str:
+    if not shut:
+        return "month"
+    cases = " ".join(
+        f"WHEN changed_at > TIMESTAMPTZ '{at.isoformat()}' THEN "
+        f"CASE WHEN month <= DATE '{month}' THEN DATE '{_after(month)}' ELSE month END"
+        for at, month in reversed(shut)
+    )
+    return f"CASE {cases} ELSE month END"
+
+
+def _month(question: Question) -> date:
+    if question.start is None or question.start.day != 1:
+        raise Invalid("metrics.whole_month", "The books are asked for one month: give its first day.")
+    return question.start
+
+
+def _after(month: date) -> date:
+    """Return the first day of the next month."""
+    return (month + timedelta(days=31)).replace(day=1)
