@@ -1,15 +1,18 @@
-"""What all tests share: a simulated Stripe to speak to."""
+"""What all tests share: a simulated Stripe to speak to, a browser, a Postgres; and how they spread over the machine."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import psycopg
 import pytest
@@ -18,6 +21,37 @@ from sqlalchemy import make_url
 
 from takings.simulator import Options, Simulator
 
+# Where Python is told not to keep what it has compiled, every worker and each of the hundreds of processes that tests
+# start would compile the whole program and its libraries anew: 3 s of the 5 s that its import takes then.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+#: Files that take longest, the longest first: they are begun first, so that no worker is left alone with one in the end.
+LONG: Final = (
+    "acceptance/test_connections.py",
+    "acceptance/test_looks.py",
+    "integration/test_torture.py",
+    "integration/test_kills.py",
+    "acceptance/test_home.py",
+    "integration/test_sync.py",
+    "integration/test_cli_up.py",
+    "integration/test_cli_commands.py",
+    "integration/test_reports.py",
+    "integration/test_warehouse.py",
+    "acceptance/test_tables.py",
+    "integration/test_faults_sync.py",
+    "integration/test_sync_foreign.py",
+    "integration/test_metrics.py",
+    "integration/test_warehouse_rebuild.py",
+    "integration/test_proof.py",
+    "integration/test_store_engine.py",
+    "integration/test_archive.py",
+    "acceptance/test_health.py",
+    "integration/test_connections_foreign.py",
+)
+
+TESTS: Final = Path(__file__).parent
+
 #: The simulated present of the tests.
 PRESENT = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -25,6 +59,20 @@ PRESENT = datetime(2026, 11, 1, tzinfo=UTC)
 SMALL = Options(objects=5_000, test_objects=600, seed=7, end=PRESENT, rate=0, test_rate=0, endpoint_rate=0)
 
 _shared: list[Simulator] = []
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Take a worker for each core where a folder is asked for, and none for single files: a worker takes 5 s to begin."""
+    asked = [config.invocation_params.dir / each.partition("::")[0] for each in config.args]
+    if not any(path.is_dir() for path in asked):
+        return 0
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files; workers take whole files in this order."""
+    rank = {TESTS / name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(scope="session")
