@@ -9,7 +9,7 @@ _list:
 demo *arguments:
     uv run takings demo {{arguments}}
 
-# Run tests; arguments go to pytest.
+# Run tests, on every core where a folder is asked for; arguments go to pytest.
 test *arguments:
     uv run pytest {{arguments}}
 

@@ -72,6 +72,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files; workers take whole files in this order."""
     rank = {TESTS / name: number for number, name in enumerate(LONG)}
+    if missing := [path.name for path in rank if not path.exists()]:
+        raise pytest.UsageError(f"LONG in tests/conftest.py names what is not there: {', '.join(missing)}")
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 

@@ -177,6 +177,46 @@ def test_what_is_purged_is_gone_from_the_disk(tmp_path: Path) -> None:
         assert warehouse.count(OWNER, ["charges"]) == {"charges": 1}
 
 
+def test_rows_that_others_wrote_into_an_empty_table_are_found(warehouse: Warehouse, tmp_path: Path) -> None:
+    """A writer asks nothing of tables that have no rows; whatever else fills or empties them, it must learn of it."""
+    one = warehouse.writer()
+    one.write([delivery(charge(1), table="coupons")])
+    settings = takings_settings.load(
+        {}, home=tmp_path, warehouse="ducklake" if (tmp_path / "warehouse/lake.sqlite").exists() else "duckdb"
+    )
+    with Warehouse.open(settings, CATALOG) as elsewhere:
+        elsewhere.writer().write([delivery(charge(1), charge(2))])
+    change = one.write([delivery(charge(1), charge(2, amount=9), charge(3), at=5)]).table("charges", OWNER)
+    assert (change.new_ids, change.changed_ids, change.unchanged) == (["ch_3"], ["ch_2"], 1)
+    assert one.compare([delivery(charge(3), charge(4), at=6)]).table("charges", OWNER).new_ids == ["ch_4"]
+    warehouse.purge(OWNER)
+    assert one.write([delivery(charge(2), at=7)]).table("charges", OWNER).new_ids == ["ch_2"]
+    assert warehouse.query("SELECT id FROM stripe.charges").rows == [("ch_2",)]
+
+
+def test_two_owners_fill_a_table_in_one_transaction(warehouse: Warehouse) -> None:
+    writer = warehouse.writer()
+    for at in (0, 5):
+        changes = writer.write([delivery(charge(1), at=at), delivery(charge(1), scope=OTHER, at=at)])
+        assert [len(changes.table("charges", scope).new_ids) for scope in (OWNER, OTHER)] == [1 - at // 5] * 2
+    assert warehouse.query("SELECT count(*) FROM stripe.charges").rows == [(2,)]
+
+
+def test_nothing_is_loaded_into_an_open_lake(tmp_path: Path) -> None:
+    """The engine does not check the signatures of extensions: so once ours are there, no other gets in."""
+    inside = tmp_path / "warehouse" / "other.duckdb_extension"
+    with Warehouse.open(takings_settings.load({}, home=tmp_path), CATALOG) as opened, opened.reading() as session:
+        inside.write_bytes(b"not ours")
+        for sql, refusal in (
+            (f"LOAD '{inside}'", "Loading external extensions is disabled"),
+            ("LOAD httpfs", "Loading external extensions is disabled"),
+            (f"INSTALL '{inside}'", "file system operations are disabled"),
+            ("SET enable_external_access = true", "while database is running"),
+        ):
+            with pytest.raises(Exception, match=refusal):
+                session.execute(sql)
+
+
 def test_a_deleted_object_keeps_its_last_row_and_may_come_back(warehouse: Warehouse) -> None:
     writer = warehouse.writer()
     writer.write([delivery(charge(1), charge(2))])
