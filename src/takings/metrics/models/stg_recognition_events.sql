@@ -41,11 +41,11 @@ owed AS (
       WHERE n.invoice = e.id AND n._account = e.account AND n._livemode = e.livemode AND n.created <= e.at
         AND n._deleted_at IS NULL AND (n.voided_at IS NULL OR n.voided_at > e.at)
     ), 0)
-    - CASE WHEN e.kind = 'voided' THEN 0 ELSE COALESCE((
+    - COALESCE((
       SELECT SUM(b.amount) FROM stripe.customer_balance_transactions AS b
-      WHERE b.invoice = e.id AND b._account = e.account AND b._livemode = e.livemode AND b.created <= e.at
-        AND b.type <> 'credit_note' AND b._deleted_at IS NULL
-    ), 0) END AS outstanding
+      WHERE b.invoice = e.id AND b._account = e.account AND b._livemode = e.livemode AND b.type <> 'credit_note'
+        AND (e.kind = 'voided' OR b.created <= e.at) AND b._deleted_at IS NULL
+    ), 0) AS outstanding
   FROM ends AS e
 ),
 events AS (
