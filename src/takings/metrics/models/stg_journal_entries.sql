@@ -46,6 +46,11 @@ cut_lines AS (
   SELECT DISTINCT c.account AS account, c.livemode AS livemode, c.line AS line
   FROM metrics.stg_recognition_cuts AS c
 ),
+cut_months AS (
+  SELECT m.*
+  FROM metrics.stg_recognition_months AS m
+  JOIN cut_lines AS k ON k.line = m.line AND k.account = m.account AND k.livemode = m.livemode
+),
 cut_times AS (
   SELECT
     c.account AS account, c.livemode AS livemode, c.line AS line, c.event AS event, c.step AS step,
@@ -57,13 +62,12 @@ cut_times AS (
 ),
 points AS (
   SELECT m.account AS account, m.livemode AS livemode, m.line AS line, m.month AS month, m.since_s AS at_s
-  FROM metrics.stg_recognition_months AS m
-  JOIN cut_lines AS k ON k.line = m.line AND k.account = m.account AND k.livemode = m.livemode
+  FROM cut_months AS m
   UNION
   SELECT m.account AS account, m.livemode AS livemode, m.line AS line, m.month AS month, c.at_s AS at_s
-  FROM metrics.stg_recognition_months AS m
-  JOIN cut_times AS c
-    ON c.line = m.line AND c.account = m.account AND c.livemode = m.livemode AND c.at_s > m.since_s AND c.at_s < m.until_s
+  FROM cut_months AS m
+  JOIN cut_times AS c ON c.line = m.line AND c.account = m.account AND c.livemode = m.livemode
+  WHERE c.at_s > m.since_s AND c.at_s < m.until_s
 ),
 pieces AS (
   SELECT
@@ -74,22 +78,24 @@ pieces AS (
     m.since_s AS month_s, m.until_s AS month_until_s, m.amount AS month_amount, m.earned_before AS earned_before,
     m.unbilled AS unbilled
   FROM points AS p
-  JOIN metrics.stg_recognition_months AS m
+  JOIN cut_months AS m
     ON m.line = p.line AND m.month = p.month AND m.account = p.account AND m.livemode = p.livemode
 ),
 kept AS (
   SELECT
     p.*,
-    c.event AS event,
-    CAST(COALESCE(c.net_left, l.net) AS HUGEINT) AS net_left,
+    CASE WHEN c.at_s <= p.at_s THEN c.event END AS event,
+    CAST(CASE WHEN c.at_s <= p.at_s THEN c.net_left ELSE l.net END AS HUGEINT) AS net_left,
     CAST(l.net AS HUGEINT) AS whole,
     p.earned_before + (CAST(p.month_amount AS HUGEINT) * (p.at_s - p.month_s)) // (p.month_until_s - p.month_s) AS earned_since,
     p.earned_before + (CAST(p.month_amount AS HUGEINT) * (p.until_s - p.month_s)) // (p.month_until_s - p.month_s) AS earned_until
   FROM pieces AS p
   JOIN metrics.stg_recognition_lines AS l ON l.id = p.line AND l.account = p.account AND l.livemode = p.livemode
-  LEFT JOIN cut_times AS c
-    ON c.line = p.line AND c.account = p.account AND c.livemode = p.livemode AND c.at_s <= p.at_s
-  QUALIFY row_number() OVER (PARTITION BY p.account, p.livemode, p.line, p.at_s ORDER BY c.step DESC NULLS LAST) = 1
+  JOIN cut_times AS c ON c.line = p.line AND c.account = p.account AND c.livemode = p.livemode
+  QUALIFY row_number() OVER (
+    PARTITION BY p.account, p.livemode, p.line, p.at_s
+    ORDER BY CASE WHEN c.at_s <= p.at_s THEN c.step END DESC NULLS LAST
+  ) = 1
 ),
 spans AS (
   SELECT
