@@ -17,7 +17,7 @@ from takings.alerts import Alerts, BudgetFacts, Budgets
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
-from takings.metrics import Books, Builder, Figures, Keeping, Registry
+from takings.metrics import Books, Builder, Figures, Journal, Keeping, Registry
 from takings.proof import Proof, ProofBook, Verifier
 from takings.reports import Reports
 from takings.settings import Settings
@@ -90,6 +90,7 @@ class App:
     builder: Builder
     figures: Figures
     books: Books
+    journal: Journal
     proof: Proof
     alerts: Alerts
     reports: Reports
@@ -153,7 +154,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
     sync = Sync(store, warehouse, catalog, connections, deliveries, settings, clock)
     health = HealthBook(store, catalog, settings)
     registry = Registry.load(catalog)
-    figures = Figures(warehouse, registry)
+    figures = Figures(warehouse, registry, clock)
     return App(
         settings=settings,
         clock=clock,
@@ -174,6 +175,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         builder=Builder(warehouse, registry, clock),
         figures=figures,
         books=Books(figures, store, audit, clock),
+        journal=Journal(warehouse, figures),
         proof=Proof(
             store,
             warehouse,

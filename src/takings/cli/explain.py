@@ -114,7 +114,9 @@ def missing_of(app: App, question: Question, measures: tuple[Measure, ...]) -> l
         stands = {one.table: one for one in app.health.tables(connection.id)}
         for table in sorted(sources):
             where, one = f"{connection.name}: {table}", stands.get(table)
-            if one is None or (one.as_of is None and one.state in ("waiting", "running", "complete")):
+            if one is None and stands:
+                found.append((where, "Stripe gives it one object at a time, so it is not read.", False))
+            elif one is None or (one.as_of is None and one.state in ("waiting", "running", "complete")):
                 found.append((where, "it has not been loaded yet.", True))
             elif one.state not in ("running", "complete"):
                 refused = one.state in ("forbidden", "unavailable")

@@ -3,12 +3,16 @@
 from takings.metrics.books import Booked, Books, Closing, Restatement
 from takings.metrics.builder import Builder, Built
 from takings.metrics.explaining import GRAINS, Contribution, Figure, Figures, Grain, Question, Value, period_of
+from takings.metrics.journal import ACCOUNTS, Balance, Billed, Entry, Journal
 from takings.metrics.keeping import Keeping
 from takings.metrics.model import Derived, Measure, Model
 from takings.metrics.registry import Registry
 
 __all__ = [
+    "ACCOUNTS",
     "GRAINS",
+    "Balance",
+    "Billed",
     "Booked",
     "Books",
     "Builder",
@@ -16,9 +20,11 @@ __all__ = [
     "Closing",
     "Contribution",
     "Derived",
+    "Entry",
     "Figure",
     "Figures",
     "Grain",
+    "Journal",
     "Keeping",
     "Measure",
     "Model",

@@ -6,13 +6,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any, Final, Literal, Self
 
+from takings.clock import Clock
 from takings.errors import Invalid, Unavailable
 from takings.metrics.builder import FILLINGS
-from takings.metrics.model import KNOWN_AT, LINE_COLUMNS, Derived, Measure, Model
+from takings.metrics.model import KNOWN_AT, LINE_COLUMNS, SPAN, Derived, Measure, Model
 from takings.metrics.registry import Registry
 from takings.warehouse import Warehouse
 
@@ -128,18 +129,20 @@ class Figures:
     Args:
         warehouse: Where they are.
         registry: What figures there are.
+        clock: For what has come about by now: lines that accrue reach into the future.
     """
 
-    def __init__(self, warehouse: Warehouse, registry: Registry) -> None:
+    def __init__(self, warehouse: Warehouse, registry: Registry, clock: Clock) -> None:
         self._warehouse = warehouse
         self._registry = registry
+        self._clock = clock
         self._marks: Mapping[str, str] | None = None
         self._kept: OrderedDict[tuple[Any, ...], _Sums] = OrderedDict()
         self._lock = threading.Lock()
 
     def still(self) -> Self:
         """Return the same for several questions one after the other: which lines have changed is asked once for all."""
-        made = type(self)(self._warehouse, self._registry)
+        made = type(self)(self._warehouse, self._registry, self._clock)
         made._marks, made._kept, made._lock = self._warehouse.marks(), self._kept, self._lock
         return made
 
@@ -231,8 +234,9 @@ class Figures:
         measure = self._registry.measure(question.measure)
         if measure.sum == "stock" and question.start is not None:
             raise _stock(None)
-        where, values = self._where(question, measure)
         model = self._registry.model(measure.model)
+        question = self._by_now(question, model)
+        where, values = self._where(question, measure)
         order = "abs(l.amount) DESC, l.at, l.id"
         most = (
             ""
@@ -261,15 +265,25 @@ class Figures:
         Raises:
             NotFound, Invalid: As :meth:`answer`.
         """
+        lines, where = self.source(question)
+        return (
+            f"SELECT l.currency AS currency, SUM(l.amount) AS amount\nFROM {lines} AS l\n"
+            f"WHERE {where}\nGROUP BY l.currency"
+        )
+
+    def source(self, question: Question) -> tuple[str, str]:
+        """Return the lines of a measure as SQL: what to read as ``l``, and the condition.
+
+        Raises:
+            NotFound, Invalid: As :meth:`answer`.
+        """
         measure = self._registry.measure(question.measure)
+        model = self._registry.model(measure.model)
+        question = self._by_now(question, model)
         where, values = self._where(question, measure)
         for name in sorted(values, key=len, reverse=True):
             where = where.replace(f"${name}", _literal(values[name]))
-        model = self._registry.model(measure.model)
-        return (
-            f"SELECT l.currency AS currency, SUM(l.amount) AS amount\nFROM {_lines(model, question, literal=True)} AS l\n"
-            f"WHERE {where}\nGROUP BY l.currency"
-        )
+        return _lines(model, question, literal=True), where
 
     def model(self, name: str) -> Model:
         """Return the model whose lines a measure sums.
@@ -403,6 +417,7 @@ class Figures:
     def _sums(self, measure: Measure, question: Question, grain: Grain | None, by: str | None) -> _Sums:
         """Ask for all parts of a model at once: its other measures are answered from the same sums."""
         model = self._registry.model(measure.model)
+        question = self._by_now(question, model)
         day = "l.day_utc" if measure.utc else "l.day"
         group = f"l.{by}" if by else "CAST(NULL AS VARCHAR)"
         period = f"CAST(date_trunc('{grain}', {day}) AS DATE)" if grain else "CAST(NULL AS DATE)"
@@ -415,7 +430,7 @@ class Figures:
         sql = (
             f"SELECT l.currency AS currency, {group} AS cut, {period} AS period, l.part AS part, "
             "CAST(SUM(l.amount) AS BIGINT) AS amount, COUNT(*) AS lines "
-            f"FROM {_lines(model, question)} AS l WHERE {where} GROUP BY 1, 2, 3, 4"
+            f"FROM {_lines(model, question, grain)} AS l WHERE {where} GROUP BY 1, 2, 3, 4"
         )
         marks = self._warehouse.marks() if self._marks is None else self._marks
         if model.table not in marks:
@@ -439,12 +454,21 @@ class Figures:
         """Return first and last day that lines of a measure fall on, as far as the question leaves them open."""
         if question.start is not None and question.end is not None:
             return question.start, question.end
+        if self._registry.model(measure.model).spread:
+            months = [p for (*_, p) in self._measured(measure, replace(question, start=None), "month", None) if p]
+            return (min(months), self._clock.now().astimezone(UTC).date()) if months else (None, None)
         days = [
             period
             for (*_, period) in self._measured(measure, replace(question, start=None), "day", None)
             if period is not None
         ]
         return (min(days), max(days)) if days else (None, None)
+
+    def _by_now(self, question: Question, model: Model) -> Question:
+        """Leave out what is only to come, where no end is asked for."""
+        if not model.spread or question.end is not None:
+            return question
+        return replace(question, end=self._clock.now().astimezone(UTC).date() + timedelta(days=1))
 
     def _where(self, question: Question, measure: Measure, *, parts: bool = True) -> tuple[str, dict[str, Any]]:
         day = "l.day_utc" if measure.utc else "l.day"
@@ -484,16 +508,49 @@ class Figures:
         return name
 
 
-def _lines(model: Model, question: Question, *, literal: bool = False) -> str:
-    """Return the lines of a model as they are, or as they were known."""
-    if question.known is None:
-        return model.table
-    names = ", ".join(f'"{name}"' for name in (*LINE_COLUMNS, *model.dimensions, KNOWN_AT))
-    known = _literal(question.known) if literal else "$known"
+def _lines(model: Model, question: Question, grain: Grain | None = None, *, literal: bool = False) -> str:
+    """Return the lines of a model as they are, or as they were known; those that accrue cut where the question cuts time."""
+    lines = model.table
+    span = SPAN if model.spread else ()
+    if question.known is not None:
+        names = ", ".join(f'"{name}"' for name in (*LINE_COLUMNS, *model.dimensions, *span, KNOWN_AT))
+        known = _literal(question.known) if literal else "$known"
+        lines = (
+            f"(SELECT {names} FROM {model.table} WHERE {KNOWN_AT} <= {known} UNION ALL "
+            f"SELECT {names} FROM {model.past} WHERE {KNOWN_AT} <= {known} AND until > {known})"
+        )
+    return _pieces(model, lines, question, grain) if model.spread else lines
+
+
+def _pieces(model: Model, lines: str, question: Question, grain: Grain | None) -> str:
+    """Return lines of which none that accrues reaches over the ends of the question's period, or over a day or week.
+
+    Each piece has earned the whole minor units that had accrued by its end less those that had by its start, so pieces add
+    up to their line.
+    """
+    if grain in ("day", "week"):
+        at = "range((c.since_s // 86400 + 1) * 86400, c.until_s, 86400)"
+    else:
+        edges = [_seconds(day) for day in (question.start, question.end) if day is not None and day.day != 1]
+        if not edges:  # lines end with their month
+            return lines
+        at = f"list_filter({sorted(edges)}, lambda s: s > c.since_s AND s < c.until_s)"
+    keep = [name for name in (*LINE_COLUMNS, *model.dimensions, KNOWN_AT) if name not in ("at", "day", "day_utc", "amount")]
+    names = ", ".join(f"c.{name} AS {name}" for name in keep)
+    accrued = "CAST(c.amount AS HUGEINT) * (c.{} - c.since_s) // (c.until_s - c.since_s)"
+    day = "DATE '1970-01-01' + CAST((c.to_s - 1) // 86400 AS INTEGER)"
     return (
-        f"(SELECT {names} FROM {model.table} WHERE {KNOWN_AT} <= {known} UNION ALL "
-        f"SELECT {names} FROM {model.past} WHERE {KNOWN_AT} <= {known} AND until > {known})"
+        f"(SELECT {names}, c.at AS at, c.day AS day, c.day_utc AS day_utc, c.amount AS amount FROM {lines} AS c "
+        f"WHERE c.since_s IS NULL OR len({at}) = 0 UNION ALL "
+        f"SELECT {names}, to_timestamp(c.to_s - 1) AS at, {day} AS day, {day} AS day_utc, "
+        f"CAST({accrued.format('to_s')} - {accrued.format('from_s')} AS BIGINT) AS amount FROM ("
+        f"SELECT c.*, unnest(list_concat([c.since_s], {at})) AS from_s, unnest(list_concat({at}, [c.until_s])) AS to_s "
+        f"FROM {lines} AS c WHERE c.since_s IS NOT NULL AND len({at}) > 0) AS c)"
     )
+
+
+def _seconds(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
 def _divided(

@@ -35,6 +35,9 @@ currency (or how many), and the Stripe object (its table and id) that made it.""
 KNOWN_AT: Final = "known_at"
 """The column that the builder adds to lines: since when a line has been known as it is."""
 
+SPAN: Final = ("since_s", "until_s")
+"""Columns of models whose lines may accrue over a span of time."""
+
 _HEADER: Final = re.compile(r"\A/\*\n(.*?)\n\*/\n", re.S)
 _READS: Final = re.compile(r"\b(stripe|metrics)\.([a-z_0-9]+)")
 _PARAMETER: Final = re.compile(r"\$([a-z_]+)")
@@ -111,6 +114,8 @@ class Model:
         needs: Tables it reads, such as ``stripe.charges``.
         measures: Figures that are sums of its lines.
         derived: Figures made of measures, of this model or of others.
+        spread: Whether lines may stand for a span of time that their amount accrues over evenly: from ``since_s`` to
+            ``until_s``, seconds since 1970, both empty in lines that fall at once. They reach into the future.
         sql: The statement without the header.
         parameters: Names of the values it takes.
     """
@@ -123,6 +128,7 @@ class Model:
     needs: tuple[str, ...]
     measures: tuple[Measure, ...]
     derived: tuple[Derived, ...]
+    spread: bool
     sql: str
     parameters: frozenset[str]
 
@@ -160,6 +166,7 @@ class Model:
             needs=needs,
             measures=measures,
             derived=tuple(_derived(name, key, table) for key, table in header.get("derived", {}).items()),
+            spread=bool(header.get("spread", False)),
             sql=sql,
             parameters=frozenset(_PARAMETER.findall(sql)),
         )

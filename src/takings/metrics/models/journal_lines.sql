@@ -3,7 +3,10 @@ kind = "lines"
 meaning.en = "The journal, one line for each side of an entry: debits positive, credits negative, by account of the ledger."
 meaning.fr = "Le journal, une ligne par côté d’écriture : débits positifs, crédits négatifs, par compte du grand livre."
 grain = ["account", "livemode", "id"]
-dimensions = ["ledger", "event", "booked", "invoice", "customer", "subscription", "product", "price"]
+spread = true
+dimensions = [
+  "ledger", "counter", "side", "event", "booked", "entry", "invoice", "line", "customer", "subscription", "product", "price"
+]
 needs = ["metrics.stg_journal_entries"]
 
 [measures.ledger_revenue]
@@ -124,30 +127,82 @@ meaning.fr = "Tous les débits moins tous les crédits : 0, toujours, dans chaqu
 sum = "flow"
 utc = true
 source = "https://docs.stripe.com/revenue-recognition/reports/trial-balance"
+
+[derived.revenue]
+title.en = "Recognised revenue"
+title.fr = "Revenu constaté"
+meaning.en = "Revenue earned: each invoice line spread over its own period to the second, net of tax, before refunds and the like."
+meaning.fr = "Le revenu acquis : chaque ligne de facture étalée sur sa période à la seconde, hors taxes, avant remboursements et autres reprises."
+unit = "money"
+over = "ledger_revenue"
+flip = true
+source = "https://docs.stripe.com/revenue-recognition/methodology"
+
+[derived.net_revenue]
+title.en = "Net revenue"
+title.fr = "Revenu net"
+meaning.en = "Recognised revenue less contra revenue: refunds, disputes, credit notes, voids and bad debt of what had been earned."
+meaning.fr = "Le revenu constaté moins les produits à déduire : remboursements, litiges, avoirs, annulations et créances irrécouvrables sur ce qui était acquis."
+unit = "money"
+over = "ledger_net_revenue"
+flip = true
+source = "https://docs.stripe.com/revenue-recognition/reports/income-statement"
+
+[derived.deferred_revenue]
+title.en = "Deferred revenue"
+title.fr = "Produits constatés d’avance"
+meaning.en = "What was invoiced, net of tax, for service still to come, at the end of a day in UTC."
+meaning.fr = "Ce qui a été facturé, hors taxes, pour du service à venir, à la fin d’un jour UTC."
+unit = "money"
+over = "ledger_deferred_revenue"
+flip = true
+source = "https://docs.stripe.com/revenue-recognition/methodology"
+
+[derived.tax_liability]
+title.en = "Tax liability"
+title.fr = "Taxes à payer"
+meaning.en = "Tax on invoices, less what credit notes, refunds and voids took back, at the end of a day in UTC; payments to the tax office are not known here."
+meaning.fr = "Les taxes des factures, moins ce qu’avoirs, remboursements et annulations ont repris, à la fin d’un jour UTC ; les versements au fisc ne sont pas connus ici."
+unit = "money"
+over = "ledger_tax_liability"
+flip = true
+source = "https://docs.stripe.com/revenue-recognition/examples/tax"
+
+[derived.customer_credit]
+title.en = "Customer credit balances"
+title.fr = "Avoirs des clients"
+meaning.en = "Credit that customers hold for later invoices, less what they owe on their balance, at the end of a day in UTC."
+meaning.fr = "Le crédit que les clients ont pour des factures futures, moins ce qu’ils doivent sur leur solde, à la fin d’un jour UTC."
+unit = "money"
+over = "ledger_customer_balance"
+flip = true
+source = "https://docs.stripe.com/revenue-recognition/examples/contra"
 */
 SELECT
-  e.id || CASE WHEN s.side = 1 THEN ':debit' ELSE ':credit' END AS id,
+  e.id || CASE WHEN s.sign = 1 THEN ':debit' ELSE ':credit' END AS id,
   e.account AS account,
   e.livemode AS livemode,
   e.currency AS currency,
   e.at AS at,
   e.day AS day,
   e.day_utc AS day_utc,
-  CASE WHEN s.side = 1 THEN e.debit ELSE e.credit END AS part,
-  s.side * e.amount AS amount,
+  CASE WHEN s.sign = 1 THEN e.debit ELSE e.credit END AS part,
+  s.sign * e.amount AS amount,
   e.object AS object,
   e.source AS source,
-  CASE WHEN s.side = 1 THEN e.debit ELSE e.credit END AS ledger,
+  CASE WHEN s.sign = 1 THEN e.debit ELSE e.credit END AS ledger,
+  CASE WHEN s.sign = 1 THEN e.credit ELSE e.debit END AS counter,
+  CASE WHEN s.sign = 1 THEN 'debit' ELSE 'credit' END AS side,
   e.event AS event,
   e.booked AS booked,
+  e.id AS entry,
   e.invoice AS invoice,
+  e.line AS line,
   e.customer AS customer,
   e.subscription AS subscription,
   e.product AS product,
   e.price AS price,
-  e.id AS entry,
-  e.line AS line,
   e.since_s AS since_s,
   e.until_s AS until_s
 FROM metrics.stg_journal_entries AS e
-CROSS JOIN (SELECT 1 AS side UNION ALL SELECT -1 AS side) AS s
+CROSS JOIN (SELECT 1 AS sign UNION ALL SELECT -1 AS sign) AS s

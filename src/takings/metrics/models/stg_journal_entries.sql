@@ -374,7 +374,22 @@ balanced AS (
     CAST(NULL AS VARCHAR) AS product, CAST(NULL AS VARCHAR) AS price, b.created AS booked_at,
     CAST(NULL AS BIGINT) AS since_s, CAST(NULL AS BIGINT) AS until_s
   FROM stripe.customer_balance_transactions AS b
-  WHERE b._deleted_at IS NULL AND b.type <> 'credit_note'
+  WHERE b._deleted_at IS NULL
+    -- Credit notes and finalising say theirs themselves.
+    AND b.type NOT IN ('applied_to_invoice', 'credit_note', 'invoice_too_large', 'invoice_too_small')
+),
+applied AS (
+  SELECT
+    i.id || ':balance' AS id, i._account AS account, i._livemode AS livemode, i.currency AS currency,
+    COALESCE(
+      to_timestamp(CAST(json_extract_string(i.status_transitions, '$.finalized_at') AS BIGINT)), i.effective_at, i.created
+    ) AS at,
+    'CustomerBalance' AS debit, 'AccountsReceivable' AS credit, i.ending_balance - i.starting_balance AS amount,
+    'customer_balance_applied' AS event, 'invoices' AS object, i.id AS source, i.id AS invoice, CAST(NULL AS VARCHAR) AS line,
+    i.customer AS customer, CAST(NULL AS VARCHAR) AS subscription, CAST(NULL AS VARCHAR) AS product,
+    CAST(NULL AS VARCHAR) AS price, i.created AS booked_at, CAST(NULL AS BIGINT) AS since_s, CAST(NULL AS BIGINT) AS until_s
+  FROM stripe.invoices AS i
+  WHERE i._deleted_at IS NULL AND i.status <> 'draft' AND i.ending_balance IS NOT NULL
 ),
 voided AS (
   SELECT
@@ -404,6 +419,7 @@ entries AS (
   UNION ALL SELECT * FROM exceeded
   UNION ALL SELECT * FROM credited
   UNION ALL SELECT * FROM balanced
+  UNION ALL SELECT * FROM applied
   UNION ALL SELECT * FROM voided
 )
 SELECT

@@ -15,7 +15,7 @@ WITH marks AS (
     i._livemode AS livemode,
     i.currency AS currency,
     i.customer AS customer,
-    i.total AS total,
+    i.total - COALESCE(i.ending_balance - i.starting_balance, 0) AS total,
     to_timestamp(CAST(json_extract_string(i.status_transitions, '$.marked_uncollectible_at') AS BIGINT)) AS uncollectible_at,
     to_timestamp(CAST(json_extract_string(i.status_transitions, '$.voided_at') AS BIGINT)) AS voided_at
   FROM stripe.invoices AS i
@@ -43,7 +43,8 @@ owed AS (
     ), 0)
     - COALESCE((
       SELECT SUM(b.amount) FROM stripe.customer_balance_transactions AS b
-      WHERE b.invoice = e.id AND b._account = e.account AND b._livemode = e.livemode AND b.type <> 'credit_note'
+      WHERE b.invoice = e.id AND b._account = e.account AND b._livemode = e.livemode
+        AND b.type NOT IN ('applied_to_invoice', 'credit_note', 'invoice_too_large', 'invoice_too_small')
         AND (e.kind = 'voided' OR b.created <= e.at) AND b._deleted_at IS NULL
     ), 0) AS outstanding
   FROM ends AS e
