@@ -2,9 +2,8 @@
 
 So many invoice lines are put straight into the warehouse's tables: nine monthly ones to one yearly one over three years,
 each on an invoice of its own, paid, 19 in 100 taxed, one in fifty refunded in part half way, one in a hundred void. Measured
-are the filling of each model and the questions that follow: a month's revenue, deferred revenue at a moment, a part of a
-month, the trial balance, the waterfall, and writing a month's journal. ``--daily`` also counts and times what one line for
-each day of each invoice line would be, the other grain that was thought of.
+are the builds (all models, the first, one without a change, one after one void) and the questions that follow. ``--daily`` also makes one line for each day of
+each invoice line, the other grain that was thought of.
 """
 
 from __future__ import annotations
@@ -89,11 +88,15 @@ _FILL = (
     """,
 )
 
+_CHANGE = "UPDATE stripe.invoices SET status = 'void', status_transitions = json_object('finalized_at', 1700000000, 'voided_at', 1700100000) WHERE id = 'in_7'"
+
 _DAILY = """
-    SELECT COUNT(*), SUM(p.amount) FROM (
-      SELECT m.line AS line, unnest(range(m.since_s // 86400, (m.until_s + 86399) // 86400)) AS day, m.amount AS amount
-      FROM metrics.stg_recognition_months AS m
-    ) AS p
+    CREATE TEMP TABLE daily AS
+    SELECT l.* REPLACE (d.day AS day_utc, d.day AS day) FROM metrics.journal_lines AS l,
+      LATERAL (
+        SELECT DATE '1970-01-01' + CAST(unnest(range(l.since_s // 86400, (l.until_s + 86399) // 86400)) AS INTEGER) AS day
+      ) AS d
+    WHERE l.since_s IS NOT NULL
 """
 
 
@@ -114,13 +117,20 @@ def main() -> None:
             for statement in _FILL[1:]:
                 session.execute(statement)
             told(asked.lines)
-        builds = parts.builder.build("UTC")
-        while True:
-            began, cpu = time.monotonic(), time.process_time()
-            built = next(builds, None)
-            if built is None:
-                break
-            row(f"fill {built.model}", time.monotonic() - began, time.process_time() - cpu, built.rows)
+        for what, change in (
+            ("first build", None),
+            ("build, nothing changed", None),
+            ("build, an invoice is void", _CHANGE),
+        ):
+            if change:
+                with parts.warehouse.deriving() as session:
+                    session.execute(change)
+            with measured(what) as told:
+                built = parts.builder.build("UTC")
+                told(sum(one.came for one in built))
+            print(
+                *(f"    {one.model}: {one.rows:,} lines, {one.seconds:.1f} s" for one in built if one.fresh), sep="\n"
+            )
         for what, question in (
             ("revenue of a month", Question("ledger_revenue", date(2024, 3, 1), date(2024, 4, 1))),
             ("revenue of ten days", Question("ledger_revenue", date(2024, 3, 5), date(2024, 3, 15))),
@@ -129,11 +139,21 @@ def main() -> None:
         ):
             with measured(what) as told:
                 told(sum(figure.lines for figure in parts.figures.answer(question)))
+        with measured("waterfall of a year") as told:
+            told(len(parts.journal.waterfall(date(2024, 1, 1), date(2025, 1, 1), date(2025, 1, 1))))
+        with measured("trial balance of a month") as told:
+            told(len(parts.journal.balances(date(2024, 3, 1), date(2024, 4, 1))))
+        with measured("journal of a month") as told:
+            told(sum(1 for _ in parts.journal.entries(date(2024, 3, 1), date(2024, 4, 1))))
         if asked.daily:
-            with measured("one line a day, counted only") as told:
-                told(parts.warehouse.query(_DAILY).rows[0][0])
+            with measured("one line a day, made only") as told, parts.warehouse.deriving() as session:
+                session.execute(_DAILY)
+                row = session.execute("SELECT count(*) FROM daily").fetchone()
+                told(int(row[0]) if row else 0)
         size = sum(file.stat().st_size for file in Path(folder, "warehouse", "data", "metrics").rglob("*.parquet"))
-        print(f"{size / 1e6:,.0f} MB of models; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:,.0f} MB of memory")
+        print(
+            f"{size / 1e6:,.0f} MB of models; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:,.0f} MB of memory"
+        )
 
 
 @contextmanager
@@ -147,10 +167,10 @@ def measured(what: str) -> Iterator[Callable[[int], None]]:
 
     began, cpu = time.monotonic(), time.process_time()
     yield told
-    row(what, time.monotonic() - began, time.process_time() - cpu, count)
+    printed(what, time.monotonic() - began, time.process_time() - cpu, count)
 
 
-def row(what: str, wall_s: float, cpu_s: float, rows: int) -> None:
+def printed(what: str, wall_s: float, cpu_s: float, rows: int) -> None:
     """Print one line of the table."""
     print(f"{what:44}{wall_s:9.1f}{cpu_s:9.1f}{rows:12,}", flush=True)
 

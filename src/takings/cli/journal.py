@@ -45,7 +45,10 @@ def _shared(command: Command) -> Command:
 
 def _period(command: Command) -> Command:
     return click.option(
-        "--period", metavar="PERIOD", required=True, help="2026-10, 2026, or 2026-10-01..2026-11-01 (without its end), in UTC."
+        "--period",
+        metavar="PERIOD",
+        required=True,
+        help="2026-10, 2026, or 2026-10-01..2026-11-01 (without its end), in UTC.",
     )(command)
 
 
@@ -174,7 +177,9 @@ def _statement(
     start, end = period_of(period)
     with _built(home, account, not test) as (app, code):
         found = [
-            one for one in app.journal.balances(start, end, livemode=not test, account=account) if not kinds or one.kind in kinds
+            one
+            for one in app.journal.balances(start, end, livemode=not test, account=account)
+            if not kinds or one.kind in kinds
         ]
         rows = []
         for currency in dict.fromkeys(one.currency for one in found):
@@ -186,7 +191,11 @@ def _statement(
             rows += [row(one, major) for one in mine]
             if total:
                 sums = (
-                    (sum(one.opening for one in mine), sum(one.closing - one.opening for one in mine), sum(one.closing for one in mine))
+                    (
+                        sum(one.opening for one in mine),
+                        sum(one.closing - one.opening for one in mine),
+                        sum(one.closing for one in mine),
+                    )
                     if "closing" in columns
                     else (sum(one.credits - one.debits for one in mine),)
                 )

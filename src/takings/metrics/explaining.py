@@ -535,7 +535,9 @@ def _pieces(model: Model, lines: str, question: Question, grain: Grain | None) -
         if not edges:  # lines end with their month
             return lines
         at = f"list_filter({sorted(edges)}, lambda s: s > c.since_s AND s < c.until_s)"
-    keep = [name for name in (*LINE_COLUMNS, *model.dimensions, KNOWN_AT) if name not in ("at", "day", "day_utc", "amount")]
+    keep = [
+        name for name in (*LINE_COLUMNS, *model.dimensions, KNOWN_AT) if name not in ("at", "day", "day_utc", "amount")
+    ]
     names = ", ".join(f"c.{name} AS {name}" for name in keep)
     accrued = "CAST(c.amount AS HUGEINT) * (c.{} - c.since_s) // (c.until_s - c.since_s)"
     day = "DATE '1970-01-01' + CAST((c.to_s - 1) // 86400 AS INTEGER)"

@@ -170,7 +170,18 @@ class Journal:
         """
         question = Question("journal_difference", start, end, account=account, livemode=livemode)
         lines, where = self._figures.source(question)
-        columns = ("object", "source", "account", "invoice", "line", "customer", "subscription", "product", "price", "booked")
+        columns = (
+            "object",
+            "source",
+            "account",
+            "invoice",
+            "line",
+            "customer",
+            "subscription",
+            "product",
+            "price",
+            "booked",
+        )
         said = ", ".join(f"l.{name} AS {name}" for name in columns)
         sql = (
             "SELECT l.entry AS id, l.day_utc AS day, l.at AS at, l.ledger AS debit, l.counter AS credit, l.amount AS amount, "
@@ -182,9 +193,7 @@ class Journal:
                 for row in batch:
                     yield Entry(*row)
 
-    def balances(
-        self, start: date, end: date, *, livemode: bool = True, account: str | None = None
-    ) -> list[Balance]:
+    def balances(self, start: date, end: date, *, livemode: bool = True, account: str | None = None) -> list[Balance]:
         """Return the trial balance of a period in UTC: every account that ever had an entry, by currency.
 
         Raises:
@@ -194,18 +203,14 @@ class Journal:
         opening = {(one.currency, one.group): one.amount for one in self._figures.answer(before, "part")}
         sides: dict[tuple[str, str | None], list[int]] = defaultdict(lambda: [0, 0])
         for side, index in (("debit", 0), ("credit", 1)):
-            asked = Question(
-                "journal_difference", start, end, account=account, livemode=livemode, only={"side": side}
-            )
+            asked = Question("journal_difference", start, end, account=account, livemode=livemode, only={"side": side})
             for one in self._figures.answer(asked, "part"):
                 sides[one.currency, one.group][index] += abs(one.amount)
         found = []
         for currency, name in {*opening, *sides}:
             ledger = str(name)
             debits, credits = sides[currency, name]
-            found.append(
-                Balance(ledger, ACCOUNTS[ledger], currency, opening.get((currency, name), 0), debits, credits)
-            )
+            found.append(Balance(ledger, ACCOUNTS[ledger], currency, opening.get((currency, name), 0), debits, credits))
         order = list(ACCOUNTS)
         return sorted(found, key=lambda one: (one.currency, order.index(one.account)))
 
