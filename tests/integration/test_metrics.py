@@ -28,6 +28,8 @@ from takings.warehouse import Delivery, Item, Scope, Warehouse
 
 LINES = [model for model in Registry.load(catalog.load()).ordered if model.kind == "lines"]
 MEASURES = sorted(Registry.load(catalog.load()).measures)
+EMPTY = {"ledger_customer_balance", "ledger_gains_losses"}
+"""Figures of which the simulated company has nothing."""
 DERIVED = sorted(Registry.load(catalog.load()).derived)
 
 
@@ -119,6 +121,9 @@ def test_contributions_add_up_to_the_figure_and_groups_to_the_total(parts: app.A
     spans = [(None, None), (None, date(2026, 5, 1))]
     if measure.sum == "flow":
         spans += [(date(2025, 1, 1), date(2026, 1, 1)), (date(2026, 3, 29), date(2026, 3, 30))]
+    if not parts.figures.answer(Question(name)):
+        assert name in EMPTY
+        return
     somebody = parts.figures.contributions(Question(name))[0]
     for start, end in spans:
         for only in ({}, {"part": somebody.part}) if start is None else ({},):
@@ -249,7 +254,8 @@ def test_other_engines_make_the_same_lines(parts: app.App, postgres_database: st
     for row in theirs:
         row["at"] = datetime.fromisoformat(row["at"]).replace(tzinfo=UTC)
         row["day"], row["day_utc"] = date.fromisoformat(row["day"]), date.fromisoformat(row["day_utc"])
-        row["amount"] = int(row["amount"])
+        for name in {"amount", "since_s", "until_s"} & set(names):
+            row[name] = None if row[name] is None else int(row[name])
     assert plain([tuple(row.values()) for row in theirs]) == plain(ours.rows)
 
 
@@ -344,9 +350,11 @@ def test_a_series_leaves_nothing_out_and_ends_where_the_single_answer_stands(par
         figure = parts.registry.figure(name)
         question = Question(name, start, end, currency="eur")
         by_month = parts.figures.series(question, "month")
+        if name in EMPTY or name == "customer_credit":
+            continue
         assert [one.period for one in by_month] == [date(2025 + n // 12, n % 12 + 1, 1) for n in range(18)]
         single = {one.currency: one.value for one in parts.figures.values(question)}
-        if isinstance(figure, Derived):
+        if isinstance(figure, Derived) or "eur" not in single:
             continue
         if figure.sum == "flow":
             assert sum(one.value or 0 for one in by_month) == single["eur"]
