@@ -21,9 +21,8 @@ WITH tries AS (
   FROM stripe.invoice_payments AS p
   INNER JOIN metrics.stg_attempts AS a
     ON a.account = p._account AND a.livemode = p._livemode
-    AND (
-      a.intent = json_extract_string(p.payment, '$.payment_intent')
-      OR a.id = json_extract_string(p.payment, '$.charge')
+    AND COALESCE(a.intent, a.id) = COALESCE(
+      json_extract_string(p.payment, '$.payment_intent'), json_extract_string(p.payment, '$.charge')
     )
   WHERE p._deleted_at IS NULL
   GROUP BY ALL
