@@ -1,7 +1,7 @@
 /*
 kind = "lines"
 meaning.en = "Attempts to pay: one line a charge, with what became of it."
-meaning.fr = "Les tentatives de paiement : une ligne par charge, avec ce qu’elle est devenue."
+meaning.fr = "Les tentatives de paiement : une ligne par charge, avec ce qu’elle est devenue."
 grain = ["account", "livemode", "id"]
 dimensions = ["customer", "payment_method", "country", "brand", "outcome", "reason", "failure_code", "decline"]
 needs = ["metrics.stg_attempts"]
@@ -30,7 +30,7 @@ source = "https://docs.stripe.com/payments/analytics/glossary"
 title.en = "Attempts sent to the issuer"
 title.fr = "Tentatives envoyées à l’émetteur"
 meaning.en = "Card attempts that the card’s issuer answered: neither blocked by Radar nor stopped before, as by an unfinished 3D Secure."
-meaning.fr = "Les tentatives par carte auxquelles l’émetteur a répondu : ni bloquées par Radar, ni arrêtées avant, comme par un 3D Secure inachevé."
+meaning.fr = "Les tentatives par carte auxquelles l’émetteur a répondu : ni bloquées par Radar, ni arrêtées avant, comme par un 3D Secure inachevé."
 sum = "flow"
 unit = "count"
 parts = ["approved", "declined"]
@@ -80,7 +80,7 @@ source = "https://docs.stripe.com/payments/analytics/glossary"
 title.en = "Authorization rate"
 title.fr = "Taux d’autorisation"
 meaning.en = "Card attempts that the issuer approved among those sent to it: without those blocked or not finished with 3D Secure."
-meaning.fr = "La part des tentatives par carte approuvées par l’émetteur parmi celles qui lui ont été envoyées : sans les bloquées ni les 3D Secure inachevés."
+meaning.fr = "La part des tentatives par carte approuvées par l’émetteur parmi celles qui lui ont été envoyées : sans les bloquées ni les 3D Secure inachevés."
 unit = "share"
 over = "attempts_approved"
 under = "attempts_sent"

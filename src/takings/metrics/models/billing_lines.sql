@@ -1,7 +1,7 @@
 /*
 kind = "lines"
 meaning.en = "What was billed: finalised invoices with and without tax, those voided since, credit notes, and how long payment took."
-meaning.fr = "Ce qui a été facturé : les factures finalisées avec et sans taxes, celles annulées depuis, les avoirs, et le délai de paiement."
+meaning.fr = "Ce qui a été facturé : les factures finalisées avec et sans taxes, celles annulées depuis, les avoirs, et le délai de paiement."
 grain = ["account", "livemode", "id"]
 dimensions = ["customer", "subscription", "country", "billing_reason", "collection_method"]
 needs = ["metrics.stg_issued_credit_notes", "metrics.stg_issued_invoices"]
@@ -10,7 +10,7 @@ needs = ["metrics.stg_issued_credit_notes", "metrics.stg_issued_invoices"]
 title.en = "Billed"
 title.fr = "Facturé"
 meaning.en = "Totals of the invoices finalised in a period, tax included, less those voided in it: a void shows when it happened."
-meaning.fr = "Les totaux des factures finalisées dans une période, taxes comprises, moins celles annulées pendant celle-ci : une annulation apparaît quand elle a lieu."
+meaning.fr = "Les totaux des factures finalisées dans une période, taxes comprises, moins celles annulées pendant celle-ci : une annulation apparaît quand elle a lieu."
 sum = "flow"
 parts = ["net", "tax", "void_net", "void_tax"]
 source = "https://docs.stripe.com/invoicing/overview"
@@ -48,7 +48,7 @@ source = "https://docs.stripe.com/invoicing/overview#void"
 title.en = "Credit notes"
 title.fr = "Avoirs"
 meaning.en = "Credit notes issued, less those voided, tax included. Negative. By part: lowered what was due, refunded, put on the customer’s balance, settled outside Stripe."
-meaning.fr = "Les avoirs émis, moins ceux annulés, taxes comprises. Négatif. Par part : dû réduit, remboursé, porté au solde du client, réglé hors de Stripe."
+meaning.fr = "Les avoirs émis, moins ceux annulés, taxes comprises. Négatif. Par part : dû réduit, remboursé, porté au solde du client, réglé hors de Stripe."
 sum = "flow"
 parts = [
   "credit_note_pre_payment", "credit_note_refunded", "credit_note_credited", "credit_note_out_of_band"

@@ -1,7 +1,7 @@
 /*
 kind = "lines"
 meaning.en = "Payments by what became of them: one line a payment, however many attempts it took."
-meaning.fr = "Les paiements selon ce qu’ils sont devenus : une ligne par paiement, quel que soit le nombre de tentatives."
+meaning.fr = "Les paiements selon ce qu’ils sont devenus : une ligne par paiement, quel que soit le nombre de tentatives."
 grain = ["account", "livemode", "id"]
 dimensions = ["customer", "payment_method", "country"]
 needs = ["metrics.stg_payments"]
@@ -10,7 +10,7 @@ needs = ["metrics.stg_payments"]
 title.en = "Payments that succeeded or failed"
 title.fr = "Paiements réussis ou échoués"
 meaning.en = "PaymentIntents that were tried and succeeded or failed, by the day they were created; one payment however many attempts. Those that wait for the customer, the bank or a capture are neither."
-meaning.fr = "Les PaymentIntents tentés, réussis ou échoués, au jour de leur création ; un seul paiement quel que soit le nombre de tentatives. Ceux qui attendent le client, la banque ou une capture ne sont ni l’un ni l’autre."
+meaning.fr = "Les PaymentIntents tentés, réussis ou échoués, au jour de leur création ; un seul paiement quel que soit le nombre de tentatives. Ceux qui attendent le client, la banque ou une capture ne sont ni l’un ni l’autre."
 sum = "flow"
 unit = "count"
 parts = ["succeeded", "failed"]
@@ -40,7 +40,7 @@ source = "https://docs.stripe.com/payments/paymentintents/lifecycle"
 title.en = "Unfinished payments"
 title.fr = "Paiements inachevés"
 meaning.en = "PaymentIntents that wait for the customer (3D Secure), for the bank, or for their capture: neither successes nor failures."
-meaning.fr = "Les PaymentIntents qui attendent le client (3D Secure), la banque ou leur capture : ni réussites, ni échecs."
+meaning.fr = "Les PaymentIntents qui attendent le client (3D Secure), la banque ou leur capture : ni réussites, ni échecs."
 sum = "flow"
 unit = "count"
 parts = ["uncaptured", "processing", "requires_action", "requires_confirmation"]

@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "Charges, each an attempt to pay: what the issuer, the network and Radar said, and the days it falls on."
-meaning.fr = "Les paiements (charges), chacun une tentative : ce qu’ont dit l’émetteur, le réseau et Radar, et les jours où il tombe."
+meaning.fr = "Les paiements (charges), chacun une tentative : ce qu’ont dit l’émetteur, le réseau et Radar, et les jours où il tombe."
 grain = ["account", "livemode", "id"]
 needs = ["stripe.charges"]
 */

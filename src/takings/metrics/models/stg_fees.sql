@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "The fee of each balance transaction, part by part as Stripe gives them; a rest that no part explains is a part of its own."
-meaning.fr = "Les frais de chaque transaction du solde, part par part comme Stripe les donne ; un reste qu’aucune part n’explique est une part à lui seul."
+meaning.fr = "Les frais de chaque transaction du solde, part par part comme Stripe les donne ; un reste qu’aucune part n’explique est une part à lui seul."
 grain = ["account", "livemode", "id"]
 needs = ["metrics.stg_transactions", "stripe.balance_transactions"]
 */

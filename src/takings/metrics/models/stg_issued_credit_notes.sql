@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "Credit notes with what each did: lowered what is due, was refunded, went to the customer’s balance, or was settled outside Stripe."
-meaning.fr = "Les avoirs avec ce que chacun a fait : réduire le dû, être remboursé, aller au solde du client, ou être réglé hors de Stripe."
+meaning.fr = "Les avoirs avec ce que chacun a fait : réduire le dû, être remboursé, aller au solde du client, ou être réglé hors de Stripe."
 grain = ["account", "livemode", "id"]
 needs = ["metrics.stg_issued_invoices", "stripe.credit_notes"]
 */

@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "Invoices that were finalised, with the moments of their life and the days they fall on; drafts are not among them."
-meaning.fr = "Les factures finalisées, avec les moments de leur vie et les jours où ils tombent ; les brouillons n’en sont pas."
+meaning.fr = "Les factures finalisées, avec les moments de leur vie et les jours où ils tombent ; les brouillons n’en sont pas."
 grain = ["account", "livemode", "id"]
 needs = ["stripe.invoices"]
 */

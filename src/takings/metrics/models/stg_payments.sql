@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "Payments, each with what became of it: PaymentIntents however often they were tried, and charges made without one."
-meaning.fr = "Les paiements, chacun avec ce qu’il est devenu : les PaymentIntents, si souvent qu’ils aient été tentés, et les charges faites sans eux."
+meaning.fr = "Les paiements, chacun avec ce qu’il est devenu : les PaymentIntents, si souvent qu’ils aient été tentés, et les charges faites sans eux."
 grain = ["account", "livemode", "id"]
 needs = ["metrics.stg_attempts", "stripe.payment_intents"]
 */

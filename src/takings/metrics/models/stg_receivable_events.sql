@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "What changed what an invoice asks for, each with its own date: finalised, balance applied, paid, credited, written off, voided."
-meaning.fr = "Ce qui a changé le dû d’une facture, chacun à sa date : finalisation, solde appliqué, paiement, avoir, passage en perte, annulation."
+meaning.fr = "Ce qui a changé le dû d’une facture, chacun à sa date : finalisation, solde appliqué, paiement, avoir, passage en perte, annulation."
 grain = ["account", "livemode", "id"]
 needs = ["metrics.stg_issued_credit_notes", "metrics.stg_issued_invoices", "stripe.invoice_payments"]
 */

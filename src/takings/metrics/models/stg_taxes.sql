@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "Tax of invoice lines and of credit note lines, rate by rate; what an invoice has that its lines have not (shipping, rounding) is kept beside."
-meaning.fr = "Les taxes des lignes de factures et d’avoirs, taux par taux ; ce qu’une facture a de plus que ses lignes (port, arrondis) est gardé à côté."
+meaning.fr = "Les taxes des lignes de factures et d’avoirs, taux par taux ; ce qu’une facture a de plus que ses lignes (port, arrondis) est gardé à côté."
 grain = ["account", "livemode", "id"]
 needs = [
   "metrics.stg_issued_credit_notes", "metrics.stg_issued_invoices", "stripe.credit_note_line_items", "stripe.credit_notes",

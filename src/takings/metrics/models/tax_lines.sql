@@ -1,7 +1,7 @@
 /*
 kind = "lines"
 meaning.en = "Tax and what it was reckoned on, rate by rate: of invoice lines by the day the invoice was finalised, of credit notes with the opposite sign by theirs; a void takes its own back on its day."
-meaning.fr = "Les taxes et leur base, taux par taux : des lignes de factures au jour de la finalisation, des avoirs avec le signe contraire au leur ; une annulation reprend les siennes à son jour."
+meaning.fr = "Les taxes et leur base, taux par taux : des lignes de factures au jour de la finalisation, des avoirs avec le signe contraire au leur ; une annulation reprend les siennes à son jour."
 grain = ["account", "livemode", "id"]
 dimensions = [
   "tax_rate", "jurisdiction", "jurisdiction_level", "tax_country", "tax_state", "tax_type", "percentage", "tax_behavior",
@@ -22,7 +22,7 @@ source = "https://docs.stripe.com/api/invoice-line-item/object#invoice_line_item
 title.en = "Taxable amount"
 title.fr = "Base taxable"
 meaning.en = "What each tax rate was reckoned on, without the tax. A line with two rates counts for each of them: read it rate by rate."
-meaning.fr = "La base de chaque taux, hors taxes. Une ligne à deux taux compte pour chacun : à lire taux par taux."
+meaning.fr = "La base de chaque taux, hors taxes. Une ligne à deux taux compte pour chacun : à lire taux par taux."
 sum = "flow"
 parts = [
   "invoice_taxable", "invoice_void_taxable", "credit_note_taxable", "credit_note_void_taxable"
