@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -246,10 +246,16 @@ def test_other_engines_make_the_same_lines(parts: app.App, postgres_database: st
     answer = json.loads(chdb.query(statement, "JSONCompact").data())
     assert [column["name"] for column in answer["meta"]] == names
     theirs = [dict(zip(names, row, strict=True)) for row in answer["data"]]
+    reads: dict[str, Callable[[Any], Any]] = {
+        "TIMESTAMP WITH TIME ZONE": lambda value: datetime.fromisoformat(value).replace(tzinfo=UTC),
+        "DATE": date.fromisoformat,
+        "BIGINT": int,
+    }
+    kinds_of = {column.name: column.type for column in ours.columns}
     for row in theirs:
-        row["at"] = datetime.fromisoformat(row["at"]).replace(tzinfo=UTC)
-        row["day"], row["day_utc"] = date.fromisoformat(row["day"]), date.fromisoformat(row["day_utc"])
-        row["amount"] = int(row["amount"])
+        for name, value in row.items():
+            if value is not None and kinds_of[name] in reads:
+                row[name] = reads[kinds_of[name]](value)
     assert plain([tuple(row.values()) for row in theirs]) == plain(ours.rows)
 
 
@@ -261,7 +267,7 @@ def test_lines_have_what_lines_must_and_their_grain_is_true(parts: app.App, mode
     double = f"SELECT {grain} FROM {model.table} GROUP BY {grain} HAVING COUNT(*) > 1"
     assert parts.warehouse.query(double).rows == []
     parts_of_measures = {part for measure in model.measures for part in measure.parts}
-    assert parts_of_measures & {
+    assert any(not measure.parts for measure in model.measures) or parts_of_measures & {
         row[0] for row in parts.warehouse.query(f"SELECT DISTINCT part FROM {model.table}").rows
     }
 

@@ -28,12 +28,9 @@ FROM (
     v.collection_method AS collection_method,
     v.status AS status,
     v.total AS total,
-    COALESCE(
-      v.total_excluding_tax,
-      v.total - COALESCE(
-        list_sum(list_transform(CAST(v.total_taxes AS JSON[]), lambda x: CAST(json_extract_string(x, '$.amount') AS BIGINT))), 0
-      )
-    ) AS total_excluding_tax,
+    COALESCE(v.total_excluding_tax, v.total - COALESCE(CAST(list_sum(
+      list_transform(CAST(v.total_taxes AS JSON[]), lambda x: CAST(json_extract_string(x, '$.amount') AS BIGINT))
+    ) AS BIGINT), 0)) AS total_excluding_tax,
     -- What the customer's credit balance took over: credit that was used, or a debt of before that was added (negative).
     COALESCE(v.ending_balance - v.starting_balance, 0) AS applied_balance,
     v.amount_due AS amount_due,

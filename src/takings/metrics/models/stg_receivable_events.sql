@@ -108,7 +108,7 @@ SELECT
   GREATEST(e.at, i.finalized_at) AS at,
   CAST(GREATEST(e.at, i.finalized_at) AT TIME ZONE $zone AS DATE) AS day,
   CAST(GREATEST(e.at, i.finalized_at) AT TIME ZONE 'UTC' AS DATE) AS day_utc,
-  e.step AS step,
+  CAST(e.step AS BIGINT) AS step,
   e.part AS part,
   CAST(e.amount AS BIGINT) AS amount,
   e.object AS object,
