@@ -11,7 +11,7 @@ import click
 
 from takings import catalog
 from takings.cli import takings
-from takings.metrics import Registry
+from takings.metrics import Derived, Measure, Registry
 from takings.settings import Settings, variable
 from takings.words import LOCALES, Words
 
@@ -75,7 +75,8 @@ def figure_tables(locale: str) -> str:
             continue
         lines = [f"### {model.name}", "", model.meaning[locale], ""]
         lines += [f"| {heads['figure']} | {heads['meaning']} | {heads['source']} |", "| --- | --- | --- |"]
-        for one in (*model.measures, *model.derived):
+        figures: tuple[Measure | Derived, ...] = (*model.measures, *model.derived)
+        for one in figures:
             source = f"[{one.source.split('/')[2]}]({one.source})" if "://" in one.source else one.source
             lines.append(f"| `{one.name}` | **{one.title[locale]}.** {one.meaning[locale]} | {source} |")
         parts.append("\n".join([*lines, ""]))

@@ -348,6 +348,8 @@ class Figures:
             sums = self._measured(figure, question, None, by)
             return {key: Fraction(amount) for key, (amount, _) in sums.items()}
         over = self._valued(self._registry.figure(figure.over), question, by)
+        if figure.days:
+            over = _for_days(over, {None: _length(question.start, question.end)})
         if figure.under is None:
             return _divided(figure, over, None)
         below = self._registry.figure(figure.under)
@@ -363,6 +365,8 @@ class Figures:
         """Return a figure's value by currency, group and period."""
         if isinstance(figure, Derived):
             over = self._curved(self._registry.figure(figure.over), question, grain, by, periods)
+            if figure.days:
+                over = _for_days(over, _lengths(periods, question))
             if figure.under is None:
                 return _divided(figure, over, None)
             under = self._curved(self._registry.figure(figure.under), question, grain, by, periods)
@@ -507,6 +511,28 @@ def _divided(
         above = over.get(key, Fraction(0))
         found[key] = above * figure.times / below if below and above is not None else None
     return found
+
+
+def _for_days(
+    values: dict[_Key, Fraction | None], days: Mapping[date | None, int | None]
+) -> dict[_Key, Fraction | None]:
+    """Return values times the days of their periods, None where a period has no length."""
+    found: dict[_Key, Fraction | None] = {}
+    for key, value in values.items():
+        length = days[key[2]]
+        found[key] = None if value is None or length is None else value * length
+    return found
+
+
+def _length(start: date | None, end: date | None) -> int | None:
+    return None if start is None or end is None else (end - start).days
+
+
+def _lengths(periods: list[date], question: Question) -> dict[date | None, int | None]:
+    """Return how many days each part of a question's period has; the first and the last may be cut short."""
+    assert question.start is not None and question.end is not None
+    bounds = [question.start, *periods[1:], question.end]
+    return {period: _length(bounds[at], bounds[at + 1]) for at, period in enumerate(periods)}
 
 
 def _grain(by: str | None) -> Grain | None:

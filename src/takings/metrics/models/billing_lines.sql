@@ -84,6 +84,17 @@ unit = "days"
 over = "days_to_payment"
 under = "invoices_paid"
 source = "Takings"
+
+[derived.days_sales_outstanding]
+title.en = "Days sales outstanding"
+title.fr = "Délai moyen de recouvrement (DSO)"
+meaning.en = "Receivables at the end of a period, divided by what was billed in it, times its days: how many days’ bills are still out."
+meaning.fr = "Les créances à la fin d’une période, divisées par ce qui y a été facturé, fois ses jours : combien de jours de factures restent dehors."
+unit = "days"
+over = "receivables"
+under = "billed"
+times = "days"
+source = "Takings"
 */
 SELECT
   i.id || ':' || m.part AS id,
