@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import chdb
 import psycopg
@@ -21,7 +22,7 @@ from takings import app, catalog, settings
 from takings.cli import main
 from takings.connections import Credentials
 from takings.errors import Invalid, NotFound, Unavailable
-from takings.metrics import Derived, Figures, Keeping, Question, Registry
+from takings.metrics import Derived, Figures, Keeping, Question, Registry, aging
 from takings.simulator import Simulator
 from takings.simulator.simclock import MovableClock
 from takings.warehouse import Delivery, Item, Scope, Warehouse
@@ -420,3 +421,66 @@ def test_the_worker_keeps_figures_in_step_but_not_all_of_the_time(tmp_path: Path
         later = Keeping(made.builder, made.zone, clock)
         assert {one.model for one in later.tick()} >= {"money_lines"}
         assert [one.amount for one in made.figures.answer(Question("gross_volume"))] == [18]
+
+
+def test_receivables_today_are_what_open_invoices_have_remaining(parts: app.App) -> None:
+    parts.builder.build("Europe/Paris")
+    remaining = dict(
+        parts.warehouse.query(
+            "SELECT i.currency, CAST(SUM(i.amount_remaining) AS BIGINT) FROM stripe.invoices AS i "
+            "WHERE i._livemode AND i.status = 'open' GROUP BY 1"
+        ).rows
+    )
+    assert len(remaining) > 1
+    owed = by_currency(parts.figures, Question("receivables"))
+    assert {currency: amount for currency, amount in owed.items() if amount} == remaining
+    assert parts.figures.answer(Question("receivables_unexplained")) == []
+    (first, last), zone = (
+        parts.warehouse.query("SELECT min(l.day), max(l.day) FROM metrics.receivable_lines AS l").rows[0],
+        ZoneInfo("Europe/Paris"),
+    )
+    for part in range(1, 9):
+        day = first + (last - first) * part // 8 + timedelta(days=1)
+        found = aging(parts.warehouse, datetime(day.year, day.month, day.day, tzinfo=zone))
+        owed = by_currency(parts.figures, Question("receivables", end=day))
+        assert {one.currency: one.total for one in found} == {code: amount for code, amount in owed.items() if amount}
+        assert all(sum(each.amount for each in one.invoices) == one.total for one in found)
+
+
+def test_fees_by_type_are_the_fees_and_tax_is_that_of_the_invoices(parts: app.App) -> None:
+    parts.builder.build("Europe/Paris")
+    for span in ((), (date(2026, 5, 1), date(2026, 6, 1))):
+        assert by_currency(parts.figures, Question("fees_by_type", *span)) == by_currency(
+            parts.figures, Question("fees", *span)
+        )
+    whole = parts.warehouse.query(
+        "SELECT i.currency, CAST(SUM(CAST(json_extract_string(t.tax, '$.amount') AS BIGINT)) AS BIGINT) "
+        "FROM stripe.invoices AS i CROSS JOIN UNNEST(CAST(i.total_taxes AS JSON[])) AS t(tax) "
+        "WHERE i._livemode AND i.status <> 'draft' GROUP BY 1"
+    ).rows
+    by_part = parts.figures.answer(Question("tax"), "part")
+    assert {one.currency: one.amount for one in by_part if one.group == "invoice_tax"} == dict(whole)
+    billed, net = (by_currency(parts.figures, Question(name)) for name in ("billed", "billed_excluding_tax"))
+    kept = {"invoice_tax", "invoice_void_tax"}
+    for currency, amount in billed.items():
+        taxed = sum(one.amount for one in by_part if one.currency == currency and one.group in kept)
+        inclusive_or_not = amount - net[currency]
+        assert inclusive_or_not == taxed, currency
+
+
+def test_what_renewals_came_to_adds_up_and_attempts_are_of_payments(parts: app.App) -> None:
+    def ask(name: str) -> dict[str, int]:
+        return by_currency(parts.figures, Question(name))
+
+    for suffix in ("", "_count"):
+        failed = ask(f"renewals_failed{suffix}")
+        assert failed
+        for currency, amount in failed.items():
+            split = (ask(f"{name}{suffix}").get(currency, 0) for name in ("recovered", "lost", "in_dunning"))
+            assert sum(split) == amount
+    charges, captured = parts.warehouse.query(
+        "SELECT count(*) FILTER (c.status <> 'pending'), CAST(SUM(c.amount_captured) FILTER (c.currency = 'eur') AS BIGINT) "
+        "FROM stripe.charges AS c WHERE c._livemode"
+    ).rows[0]
+    assert sum(ask("attempts").values()) == charges
+    assert ask("payment_volume")["eur"] == captured

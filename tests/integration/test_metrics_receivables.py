@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,9 +16,9 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from takings.metrics import Contribution, Question, period_of
-from takings.metrics.aging import BUCKETS, aging, bucket_of, days_past_due
-from takings.metrics.collecting import Collection, collection
+from takings.errors import Unavailable
+from takings.metrics import Collection, Contribution, Question, aging, collection, period_of
+from takings.metrics.aging import BUCKETS, bucket_of, days_past_due
 
 ISSUED = datetime(2026, 1, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -516,6 +517,24 @@ def test_the_invoices_of_each_bucket_add_up_to_what_is_owed_in_each_currency(sho
     assert aging(shop.parts.warehouse, end_of_june, account="aged", currency="jpy") == [yen]
     with pytest.raises(ValueError, match="time zone"):
         aging(shop.parts.warehouse, datetime(2026, 7, 1))  # noqa: DTZ001 (naive on purpose)
+
+
+def test_aging_as_it_was_known(hand_made: Any, tmp_path: Path) -> None:
+    home = type(hand_made)(tmp_path)
+    with pytest.raises(Unavailable, match="--build"):
+        aging(home.parts.warehouse, ISSUED)
+    invoice(home, "known", "in_1", 5_000)
+    home.build("UTC")
+    first = home.parts.figures.built_at("receivables")
+    # A payment of a month before that Stripe tells us of now.
+    invoice(home, "known", "in_1", 5_000, amount_paid=2_000, amount_remaining=3_000)
+    paid(home, "known", "in_1", 2_000, ISSUED + DAY)
+    home.build("UTC")
+    at = ISSUED + 30 * DAY
+    assert [one.total for one in aging(home.parts.warehouse, at)] == [3_000]
+    assert [one.buckets["days_1_30"] for one in aging(home.parts.warehouse, at, known=first)] == [5_000]
+    assert aging(home.parts.warehouse, at, known=first - DAY) == []
+    home.parts.close()
 
 
 # How well it comes in

@@ -1,19 +1,26 @@
 """What each number means: SQL models with a header, in the order they need each other, and figures that explain themselves."""
 
 from takings.metrics.books import Booked, Books, Closing, Restatement
+from takings.metrics.aging import BUCKETS, Aging, Owed, aging
 from takings.metrics.builder import Builder, Built
+from takings.metrics.collecting import Collection, collection
 from takings.metrics.explaining import GRAINS, Contribution, Figure, Figures, Grain, Question, Value, period_of
 from takings.metrics.keeping import Keeping
 from takings.metrics.model import Derived, Measure, Model
 from takings.metrics.registry import Registry
 
 __all__ = [
+    "BUCKETS",
     "GRAINS",
     "Booked",
     "Books",
     "Builder",
     "Built",
     "Closing",
+    "Aging",
+    "Builder",
+    "Built",
+    "Collection",
     "Contribution",
     "Derived",
     "Figure",
@@ -22,9 +29,12 @@ __all__ = [
     "Keeping",
     "Measure",
     "Model",
+    "Owed",
     "Question",
     "Registry",
     "Restatement",
     "Value",
+    "aging",
+    "collection",
     "period_of",
 ]

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from takings.clock import require_aware
+from takings.metrics.explaining import unbuilt
 from takings.warehouse import Warehouse
 
 BUCKETS: Final = ("not_due", "days_1_30", "days_31_60", "days_61_90", "days_91_120", "days_over_120")
 """As Stripe's own report has them: https://docs.stripe.com/revenue-recognition/reports/accounts-receivable-aging."""
 
 _WIDTH: Final = 30
+_LINES: Final = "metrics.receivable_lines"
+_COLUMNS: Final = "l.account, l.livemode, l.invoice, l.currency, l.customer, l.due_at, l.at, l.amount"
+_AS_KNOWN: Final = (
+    f"(SELECT {_COLUMNS} FROM {_LINES} AS l WHERE l.known_at <= $known UNION ALL "
+    f"SELECT {_COLUMNS} FROM {_LINES}_past AS l WHERE l.known_at <= $known AND l.until > $known)"
+)
 _OWED: Final = """
 SELECT
   l.account AS account,
@@ -21,7 +28,7 @@ SELECT
   MAX(l.customer) AS customer,
   MAX(l.due_at) AS due_at,
   CAST(SUM(l.amount) AS BIGINT) AS amount
-FROM metrics.receivable_lines AS l
+FROM {lines} AS l
 WHERE l.livemode = $livemode
   AND l.at < $at
   AND ($account IS NULL OR l.account = $account)
@@ -98,6 +105,7 @@ def aging(
     livemode: bool = True,
     account: str | None = None,
     currency: str | None = None,
+    known: datetime | None = None,
 ) -> list[Aging]:
     """Return what was owed at a moment, by currency.
 
@@ -107,15 +115,21 @@ def aging(
         livemode: Live data, or that of sandboxes.
         account: Only this account of Stripe; None for all.
         currency: Only this one; None for each by itself.
+        known: As was known at this moment; None for what is known now.
 
     Raises:
-        ValueError: The moment is naive.
-        Invalid: The models have not been built.
+        ValueError: A moment is naive.
+        Unavailable: The models have not been built yet.
     """
     moment = require_aware(at)
-    values = {"livemode": livemode, "at": moment, "account": account, "currency": currency}
+    if _LINES not in warehouse.marks():
+        raise unbuilt()
+    values: dict[str, Any] = {"livemode": livemode, "at": moment, "account": account, "currency": currency}
+    if known is not None:
+        values["known"] = require_aware(known)
+    rows = warehouse.query(_OWED.format(lines=_LINES if known is None else _AS_KNOWN), values).rows
     found: dict[str, list[Owed]] = {}
-    for owner, invoice, code, customer, due_at, amount in warehouse.query(_OWED, values).rows:
+    for owner, invoice, code, customer, due_at, amount in rows:
         days = days_past_due(due_at, moment)
         found.setdefault(code, []).append(Owed(owner, invoice, customer, due_at, days, bucket_of(days), amount))
     return [_aged(moment, code, found[code]) for code in sorted(found)]

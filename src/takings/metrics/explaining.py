@@ -337,7 +337,7 @@ class Figures:
             {"models": models},
         )
         if not rows:
-            raise _unbuilt()
+            raise unbuilt()
         at: datetime = min(row[0] for row in rows)
         return at
 
@@ -423,7 +423,7 @@ class Figures:
         )
         marks = self._warehouse.marks() if self._marks is None else self._marks
         if model.table not in marks:
-            raise _unbuilt()
+            raise unbuilt()
         key = (marks[model.table], marks.get(model.past), marks.get(FILLINGS), sql, tuple(sorted(values.items())))
         with self._lock:
             if key in self._kept:
@@ -486,6 +486,15 @@ class Figures:
                 "metrics.no_cut", f"This metric cannot be cut by “{name}”. It can by: {names}.", name=name, names=names
             )
         return name
+
+
+    def _ask(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        try:
+            return self._warehouse.query(sql, values).rows
+        except Invalid:  # a table that is not there is the only thing that can be wrong with SQL of ours
+            if FILLINGS in self._warehouse.marks():
+                raise
+            raise unbuilt() from None
 
 
 def _lines(model: Model, question: Question, *, literal: bool = False) -> str:
@@ -588,5 +597,6 @@ def _stock(grain: Grain | None) -> Invalid:
     return Invalid("metrics.stock_since", "What stands at a moment has no beginning: leave it out.")
 
 
-def _unbuilt() -> Unavailable:
+def unbuilt() -> Unavailable:
+    """Return what is said where a figure's lines have not been made yet."""
     return Unavailable("metrics.unbuilt", "No metric has been built yet: run `takings metrics --build`.")
