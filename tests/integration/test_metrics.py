@@ -155,11 +155,16 @@ def test_only_what_changed_is_built_again(parts: app.App) -> None:
     assert again and not any(one.fresh for one in again)
     scope = Scope("acct_other", False)
     now = datetime(2026, 11, 1, tzinfo=UTC)
-    write(parts.warehouse, "coupons", scope, now, id="c_1", percent_off=5)  # no model reads it
+    read = {model.name: parts.registry.sources(model.name) for model in LINES}
+    unread = next(
+        name for name in sorted(catalog.load().resources) if not any(name in tables for tables in read.values())
+    )
+    write(parts.warehouse, unread, scope, now, id="x_1")
     assert not any(one.fresh for one in parts.builder.build("Europe/Paris"))
     money = {"amount": 500, "fee": 20, "net": 480, "currency": "jpy", "reporting_category": "charge"}
     write(parts.warehouse, "balance_transactions", scope, now, id="txn_1", **money)
-    assert all(one.fresh for one in parts.builder.build("Europe/Paris"))
+    fresh = {one.model for one in parts.builder.build("Europe/Paris") if one.fresh}
+    assert fresh == {name for name, tables in read.items() if "balance_transactions" in tables}
     question = Question("balance", account="acct_other", livemode=False)
     assert [(one.currency, one.amount, one.lines) for one in parts.figures.answer(question)] == [("jpy", 480, 2)]
     assert parts.figures.answer(Question("gross_volume", livemode=False, account="acct_other"))[0].amount == 500
@@ -187,7 +192,7 @@ def test_a_warehouse_of_one_file_holds_them_too(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_asked_is_said(parts: app.App, tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="There are: balance"):
+    with pytest.raises(NotFound, match="There are: .*balance"):
         parts.figures.answer(Question("nothing"))
     for question, by in (
         (Question("balance", start=date(2026, 1, 1)), None),
