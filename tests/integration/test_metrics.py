@@ -192,7 +192,7 @@ def test_a_warehouse_of_one_file_holds_them_too(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_asked_is_said(parts: app.App, tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="There are: .*balance"):
+    with pytest.raises(NotFound, match=r"There are: .*balance"):
         parts.figures.answer(Question("nothing"))
     for question, by in (
         (Question("balance", start=date(2026, 1, 1)), None),

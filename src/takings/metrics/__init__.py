@@ -1,7 +1,7 @@
 """What each number means: SQL models with a header, in the order they need each other, and figures that explain themselves."""
 
-from takings.metrics.books import Booked, Books, Closing, Restatement
 from takings.metrics.aging import BUCKETS, Aging, Owed, aging
+from takings.metrics.books import Booked, Books, Closing, Restatement
 from takings.metrics.builder import Builder, Built
 from takings.metrics.collecting import Collection, collection
 from takings.metrics.explaining import GRAINS, Contribution, Figure, Figures, Grain, Question, Value, period_of
@@ -12,14 +12,12 @@ from takings.metrics.registry import Registry
 __all__ = [
     "BUCKETS",
     "GRAINS",
+    "Aging",
     "Booked",
     "Books",
     "Builder",
     "Built",
     "Closing",
-    "Aging",
-    "Builder",
-    "Built",
     "Collection",
     "Contribution",
     "Derived",

@@ -323,7 +323,7 @@ class Figures:
         except Invalid:  # a table that is not there is the only thing that can be wrong with SQL of ours
             if FILLINGS in self._warehouse.marks():
                 raise
-            raise _unbuilt() from None
+            raise unbuilt() from None
 
     def built_at(self, name: str) -> datetime:
         """Return when the lines of a figure were last made: it knows what was known then.
@@ -486,7 +486,6 @@ class Figures:
                 "metrics.no_cut", f"This metric cannot be cut by “{name}”. It can by: {names}.", name=name, names=names
             )
         return name
-
 
     def _ask(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         try:
