@@ -487,14 +487,6 @@ class Figures:
             )
         return name
 
-    def _ask(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        try:
-            return self._warehouse.query(sql, values).rows
-        except Invalid:  # a table that is not there is the only thing that can be wrong with SQL of ours
-            if FILLINGS in self._warehouse.marks():
-                raise
-            raise unbuilt() from None
-
 
 def _lines(model: Model, question: Question, *, literal: bool = False) -> str:
     """Return the lines of a model as they are, or as they were known."""
