@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -10,7 +11,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,11 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import make_url
 
+from takings import app, settings
+from takings.clock import to_unix
+from takings.metrics import Question
 from takings.simulator import Options, Simulator
+from takings.warehouse import Delivery, Item, Scope
 
 # Where Python is told not to keep what it has compiled, every worker and each of the hundreds of processes that tests
 # start would compile the whole program and its libraries anew: 3 s of the 5 s that its import takes then.
@@ -138,3 +143,68 @@ def postgres_database(postgres: str) -> str:
     with psycopg.connect(postgres, autocommit=True) as db:
         db.execute(f"CREATE DATABASE {name}".encode())
     return make_url(postgres).set(database=name).render_as_string(hide_password=False)
+
+
+class HandMade:
+    """A warehouse with objects of Stripe made by hand, written as a sync writes them."""
+
+    def __init__(self, home: Path) -> None:
+        self.parts = app.build(settings.load({"TAKINGS_HOME": str(home)}))
+        self._pending: dict[tuple[str, str, str | None], list[Item]] = {}
+        self._figures = self.parts.figures
+        self._now = PRESENT
+
+    def add(self, account: str, table: str, id: str, *, inside: str | None = None, **fields: Any) -> str:
+        """Keep an object for the next :meth:`build`, where it is in another one with that one's id. Returns its own."""
+        body = {"id": id, **_seconds(fields)}
+        item = Item.of(id, body.get("created"), json.dumps(body).encode())
+        self._pending.setdefault((account, table, inside), []).append(item)
+        return id
+
+    def build(self, zone: str) -> None:
+        """Write what was added, as it stood a minute after the last time, and fill the models."""
+        self._now += timedelta(minutes=1)
+        deliveries = [
+            Delivery(
+                table=table,
+                scope=Scope(account, True),
+                items=tuple(items),
+                as_of=self._now,
+                known_at=self._now,
+                source="list",
+                api_version="2026-10-28.endive",
+                parent=parent,
+            )
+            for (account, table, parent), items in self._pending.items()
+        ]
+        self.parts.warehouse.writer().write(deliveries)
+        self._pending.clear()
+        self.parts.builder.build(zone)
+        self._figures = self.parts.figures.still()
+
+    def figures(self, measure: str, account: str, *span: date | None, by: str | None = None, **only: str) -> Any:
+        """Return a figure's amounts by currency; cut by a dimension, by currency and group."""
+        question = Question(measure, *span, account=account, only=only)
+        found = self._figures.answer(question, by)
+        return {(one.currency, one.group) if by else one.currency: one.amount for one in found}
+
+    def value(self, derived: str, account: str, *span: date | None) -> Any:
+        """Return a derived figure by currency: an exact fraction, None where there is nothing to divide by."""
+        return {one.currency: one.value for one in self._figures.values(Question(derived, *span, account=account))}
+
+
+def _seconds(value: Any) -> Any:
+    """Turn aware moments into Unix seconds, however deep."""
+    if isinstance(value, datetime):
+        return to_unix(value)
+    if isinstance(value, dict):
+        return {key: _seconds(one) for key, one in value.items()}
+    return [_seconds(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def hand_made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMade]:
+    """An empty warehouse for the objects of a file's tests."""
+    made = HandMade(tmp_path_factory.mktemp("hand_made"))
+    yield made
+    made.parts.close()

@@ -297,6 +297,10 @@ def test_the_company_lives_in_several_currencies_and_states() -> None:
     assert taxes == {"exclusive", "inclusive"}
     assert sum(1 for charge in table(1, "charges").values() if charge["customer"] is None) > 10
     assert {"setup", "payment", "subscription"} == {each["mode"] for each in table(1, "checkout_sessions").values()}
+    intents = {each["status"] for each in table(1, "payment_intents").values()}
+    assert intents >= {"succeeded", "requires_payment_method", "canceled", "processing", "requires_action"}
+    answers = {each["outcome"]["type"] for each in table(1, "charges").values()}
+    assert answers == {"authorized", "issuer_declined", "blocked"}
 
 
 @pytest.mark.parametrize("objects", [100, 1_000, 5_000, 50_000, 300_000])

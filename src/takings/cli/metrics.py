@@ -54,7 +54,7 @@ def _plain(app: App, figure: Measure | Derived) -> dict[str, Any]:
     own = (
         {"kind": figure.sum, "parts": list(figure.parts)}
         if isinstance(figure, Measure)
-        else {"kind": "derived", "over": figure.over, "under": figure.under, "times": figure.times}
+        else {"kind": "derived", "over": figure.over, "under": figure.under, "times": figure.times, "days": figure.days}
     )
     return {
         "metric": figure.name,

@@ -1,4 +1,4 @@
-"""Write the generated parts of the manual (settings, commands) into its pages: ``python -m takings.help``."""
+"""Write the generated parts of the manual (settings, commands, figures) into its pages: ``python -m takings.help``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,30 @@ from pathlib import Path
 
 import click
 
+from takings import catalog
 from takings.cli import takings
+from takings.metrics import Derived, Measure, Registry
 from takings.settings import Settings, variable
 from takings.words import LOCALES, Words
 
 FOLDER = Path(__file__).parent
 _HEADINGS = {
-    "en": {"variable": "Variable", "default": "Default", "meaning": "Meaning", "option": "Option"},
-    "fr": {"variable": "Variable", "default": "Valeur par défaut", "meaning": "Sens", "option": "Option"},
+    "en": {
+        "variable": "Variable",
+        "default": "Default",
+        "meaning": "Meaning",
+        "option": "Option",
+        "figure": "Figure",
+        "source": "Definition",
+    },
+    "fr": {
+        "variable": "Variable",
+        "default": "Valeur par défaut",
+        "meaning": "Sens",
+        "option": "Option",
+        "figure": "Chiffre",
+        "source": "Définition",
+    },
 }
 
 
@@ -50,6 +66,23 @@ def command_sections(locale: str) -> str:
     return "\n".join(parts).rstrip("\n")
 
 
+def figure_tables(locale: str) -> str:
+    """Return a section for each model, with every figure that comes from its lines, in one language."""
+    heads = _HEADINGS[locale]
+    parts = []
+    for model in Registry.load(catalog.load()).ordered:
+        if model.kind != "lines":
+            continue
+        lines = [f"### {model.name}", "", model.meaning[locale], ""]
+        lines += [f"| {heads['figure']} | {heads['meaning']} | {heads['source']} |", "| --- | --- | --- |"]
+        figures: tuple[Measure | Derived, ...] = (*model.measures, *model.derived)
+        for one in figures:
+            source = f"[{one.source.split('/')[2]}]({one.source})" if "://" in one.source else one.source
+            lines.append(f"| `{one.name}` | **{one.title[locale]}.** {one.meaning[locale]} | {source} |")
+        parts.append("\n".join([*lines, ""]))
+    return "\n".join(parts).rstrip("\n")
+
+
 def sentence(locale: str, command: str, what: str) -> str:
     """Return the sentence on a command (``about``) or on one of its options, in one language."""
     words = Words(locale)
@@ -75,7 +108,11 @@ def filled(text: str, locale: str) -> str:
     Raises:
         ValueError: A marker is opened and not closed.
     """
-    for name, content in (("settings", settings_table), ("commands", command_sections)):
+    for name, content in (
+        ("settings", settings_table),
+        ("commands", command_sections),
+        ("figures", figure_tables),
+    ):
         opening, closing = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         if opening not in text:
             continue

@@ -1,7 +1,9 @@
 """What each number means: SQL models with a header, in the order they need each other, and figures that explain themselves."""
 
+from takings.metrics.aging import BUCKETS, Aging, Owed, aging
 from takings.metrics.books import Booked, Books, Closing, Restatement
 from takings.metrics.builder import Builder, Built
+from takings.metrics.collecting import Collection, collection
 from takings.metrics.explaining import GRAINS, Contribution, Figure, Figures, Grain, Question, Value, period_of
 from takings.metrics.journal import ACCOUNTS, Balance, Billed, Entry, Journal
 from takings.metrics.keeping import Keeping
@@ -10,7 +12,9 @@ from takings.metrics.registry import Registry
 
 __all__ = [
     "ACCOUNTS",
+    "BUCKETS",
     "GRAINS",
+    "Aging",
     "Balance",
     "Billed",
     "Booked",
@@ -18,6 +22,7 @@ __all__ = [
     "Builder",
     "Built",
     "Closing",
+    "Collection",
     "Contribution",
     "Derived",
     "Entry",
@@ -28,9 +33,12 @@ __all__ = [
     "Keeping",
     "Measure",
     "Model",
+    "Owed",
     "Question",
     "Registry",
     "Restatement",
     "Value",
+    "aging",
+    "collection",
     "period_of",
 ]

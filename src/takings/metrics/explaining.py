@@ -337,7 +337,7 @@ class Figures:
         except Invalid:  # a table that is not there is the only thing that can be wrong with SQL of ours
             if FILLINGS in self._warehouse.marks():
                 raise
-            raise _unbuilt() from None
+            raise unbuilt() from None
 
     def built_at(self, name: str) -> datetime:
         """Return when the lines of a figure were last made: it knows what was known then.
@@ -351,7 +351,7 @@ class Figures:
             {"models": models},
         )
         if not rows:
-            raise _unbuilt()
+            raise unbuilt()
         at: datetime = min(row[0] for row in rows)
         return at
 
@@ -362,6 +362,8 @@ class Figures:
             sums = self._measured(figure, question, None, by)
             return {key: Fraction(amount) for key, (amount, _) in sums.items()}
         over = self._valued(self._registry.figure(figure.over), question, by)
+        if figure.days:
+            over = _for_days(over, {None: _length(question.start, question.end)})
         if figure.under is None:
             return _divided(figure, over, None)
         below = self._registry.figure(figure.under)
@@ -377,6 +379,8 @@ class Figures:
         """Return a figure's value by currency, group and period."""
         if isinstance(figure, Derived):
             over = self._curved(self._registry.figure(figure.over), question, grain, by, periods)
+            if figure.days:
+                over = _for_days(over, _lengths(periods, question))
             if figure.under is None:
                 return _divided(figure, over, None)
             under = self._curved(self._registry.figure(figure.under), question, grain, by, periods)
@@ -434,7 +438,7 @@ class Figures:
         )
         marks = self._warehouse.marks() if self._marks is None else self._marks
         if model.table not in marks:
-            raise _unbuilt()
+            raise unbuilt()
         key = (marks[model.table], marks.get(model.past), marks.get(FILLINGS), sql, tuple(sorted(values.items())))
         with self._lock:
             if key in self._kept:
@@ -568,6 +572,28 @@ def _divided(
     return found
 
 
+def _for_days(
+    values: dict[_Key, Fraction | None], days: Mapping[date | None, int | None]
+) -> dict[_Key, Fraction | None]:
+    """Return values times the days of their periods, None where a period has no length."""
+    found: dict[_Key, Fraction | None] = {}
+    for key, value in values.items():
+        length = days[key[2]]
+        found[key] = None if value is None or length is None else value * length
+    return found
+
+
+def _length(start: date | None, end: date | None) -> int | None:
+    return None if start is None or end is None else (end - start).days
+
+
+def _lengths(periods: list[date], question: Question) -> dict[date | None, int | None]:
+    """Return how many days each part of a question's period has; the first and the last may be cut short."""
+    assert question.start is not None and question.end is not None
+    bounds = [question.start, *periods[1:], question.end]
+    return {period: _length(bounds[at], bounds[at + 1]) for at, period in enumerate(periods)}
+
+
 def _grain(by: str | None) -> Grain | None:
     return next((grain for grain in GRAINS if grain == by), None)
 
@@ -621,5 +647,6 @@ def _stock(grain: Grain | None) -> Invalid:
     return Invalid("metrics.stock_since", "What stands at a moment has no beginning: leave it out.")
 
 
-def _unbuilt() -> Unavailable:
+def unbuilt() -> Unavailable:
+    """Return what is said where a figure's lines have not been made yet."""
     return Unavailable("metrics.unbuilt", "No metric has been built yet: run `takings metrics --build`.")

@@ -86,6 +86,7 @@ class Derived:
         over: Name of a measure or of another derived figure.
         under: Likewise; None for a mere multiple. Where it is 0 there is no figure.
         times: A whole number multiplied in; negative where the sign is turned.
+        days: Whether the days of the period are multiplied in, too: there is no figure without a start and an end then.
         under_at: Whether a stock below the line is taken at the end of the period, or at its start.
         source: Where the definition comes from.
     """
@@ -97,6 +98,7 @@ class Derived:
     over: str
     under: str | None
     times: int
+    days: bool
     under_at: Literal["start", "end"]
     source: str
 
@@ -215,6 +217,7 @@ def _derived(model: str, name: str, table: dict[str, Any]) -> Derived:
     under_at = table.get("under_at", "end")
     if under_at not in ("start", "end"):
         raise BadModel(f"{where}: under_at is {under_at!r}")
+    times = table.get("times", 1)
     return Derived(
         name=name,
         title=_both(where, table, "title"),
@@ -222,7 +225,8 @@ def _derived(model: str, name: str, table: dict[str, Any]) -> Derived:
         unit=unit,
         over=_wanted(where, table, "over", str),
         under=table.get("under"),
-        times=int(table.get("times", 1)) * (-1 if table.get("flip") else 1),
+        times=(1 if times == "days" else int(times)) * (-1 if table.get("flip") else 1),
+        days=times == "days",
         under_at=under_at,
         source=_wanted(where, table, "source", str),
     )

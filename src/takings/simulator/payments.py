@@ -11,8 +11,10 @@ from takings.simulator.growth import BOTH, BUYS, RETRY_S
 from takings.simulator.tables import joined, remap, sorted_by
 
 #: Payment intent statuses, in the order of their numbers.
-INTENT_STATUSES = ("succeeded", "requires_payment_method", "canceled", "processing", "requires_capture")
-I_SUCCEEDED, I_WAITS, I_CANCELED, I_PROCESSING, I_CAPTURE = range(5)
+INTENT_STATUSES = (
+    "succeeded", "requires_payment_method", "canceled", "processing", "requires_capture", "requires_action",
+)  # fmt: skip
+I_SUCCEEDED, I_WAITS, I_CANCELED, I_PROCESSING, I_CAPTURE, I_ACTION = range(6)
 
 #: Charge statuses, in the order of their numbers.
 CHARGE_STATUSES = ("failed", "succeeded", "pending")
@@ -208,7 +210,9 @@ def draw_intents(draft: Draft) -> None:
         by_invoice & ((state == VOID) | (state == UNCOLLECTIBLE)), np.where(state == VOID, I_CANCELED, I_WAITS), status
     )
     status = np.where(waits_sepa | order_open, I_PROCESSING, status)
-    status = np.where(frame["ending"] == LEFT, I_WAITS, status)
+    # Some of those who left did so when their bank asked who they were.
+    asked = dice.unit("intent.asked", rows) < 0.4
+    status = np.where(frame["ending"] == LEFT, np.where(asked & ~sepa, I_ACTION, I_WAITS), status)
     status = np.where(frame["ending"] == CALLED_OFF, I_CANCELED, status)
     status = np.where(frame["ending"] == RESERVED, I_CAPTURE, status)
     frame["status"] = status

@@ -49,7 +49,8 @@ def _as_then(type: str, thing: Object) -> Object:
         return thing | unpaid | {"status": "open", "status_details": None, "status_transitions": since}
     if type == "payment_intent.created":
         fresh = {"amount_received": 0, "canceled_at": None, "cancellation_reason": None, "last_payment_error": None}
-        return thing | fresh | {"latest_charge": None, "payment_method": None, "status": "requires_payment_method"}
+        fresh |= {"latest_charge": None, "next_action": None, "payment_method": None}
+        return thing | fresh | {"status": "requires_payment_method"}
     if type in ("charge.succeeded", "charge.pending"):
         status = type.split(".")[1]
         return thing | {"amount_refunded": 0, "disputed": False, "refunded": False, "status": status}

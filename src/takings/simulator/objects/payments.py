@@ -16,6 +16,7 @@ from takings.simulator.payments import (
     D_CLOSED,
     D_WARNS,
     DISPUTE_STATUSES,
+    I_ACTION,
     I_CANCELED,
     I_CAPTURE,
     I_SUCCEEDED,
@@ -31,6 +32,17 @@ _DECLINES = (
     ("incorrect_cvc", "incorrect_cvc", "Your card's security code is incorrect.", "N7", "confirm_card_data"),
     ("card_declined", "lost_card", "Your card was declined.", "41", "do_not_try_again"),
 )
+#: What Radar stops never reaches the issuer.
+_BLOCKED: Object = {
+    "advice_code": None,
+    "network_advice_code": None,
+    "network_decline_code": None,
+    "network_status": "not_sent_to_network",
+    "reason": "highest_risk_level",
+    "risk_level": "highest",
+    "seller_message": "Stripe blocked this payment as too risky.",
+    "type": "blocked",
+}
 _CARD_CHECKS: Object = {"address_line1_check": None, "address_postal_code_check": "pass", "cvc_check": "pass"}
 _FAT: Object = {
     f"basket_{i:02d}": "Ethiopia Yirgacheffe 1 kg, washed, roasted on Tuesday, ground for filter, in a paper bag"
@@ -96,7 +108,15 @@ def payment_intents(company: Company, rows: I64) -> list[Object]:
                 "livemode": company.livemode,
                 "managed_payments": None,
                 "metadata": {} if subscription else {"order_id": f"{bits >> 38}"},
-                "next_action": None,
+                "next_action": {
+                    "redirect_to_url": {
+                        "return_url": "https://shop.example.com/thanks",
+                        "url": f"https://hooks.stripe.com/3d_secure_2/hosted?payment_intent={id}",
+                    },
+                    "type": "redirect_to_url",
+                }
+                if status == I_ACTION
+                else None,
                 "on_behalf_of": None,
                 "payment_method": method if status not in (I_WAITS, I_CANCELED) else None,
                 "payment_method_configuration_details": None,
@@ -150,9 +170,12 @@ def charges(company: Company, rows: I64) -> list[Object]:
     ) in made:  # fmt: skip
         succeeded = status == 1
         failed = status == 0
-        if failed:
+        if failed and invoice < 0 and decline % 11 < 3:
+            code, message = "card_declined", "Your card was declined."
+            outcome: Object = _BLOCKED | {"risk_score": 75 + bits % 25}
+        elif failed:
             code, decline_code, message, network, advice = _DECLINES[decline % len(_DECLINES)]
-            outcome: Object = {
+            outcome = {
                 "advice_code": advice,
                 "network_advice_code": None,
                 "network_decline_code": network,
