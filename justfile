@@ -34,6 +34,7 @@ types:
 # Make the catalogue of Stripe's lists and fields anew from the installed SDK.
 catalog:
     uv run python -m takings.catalog.generate
+    uv run python -m takings.warehouse.sigma.generate
 
 # Write the generated tables of the manual anew.
 manual:

@@ -46,6 +46,7 @@ LONG: Final = (
     "acceptance/test_tables.py",
     "integration/test_faults_sync.py",
     "integration/test_sync_foreign.py",
+    "integration/test_sigma.py",
     "integration/test_metrics.py",
     "integration/test_warehouse_rebuild.py",
     "integration/test_proof.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -106,13 +107,21 @@ def missing_of(app: App, question: Question, measures: tuple[Measure, ...]) -> l
 
     What the key may not read, and history before a chosen first day, will not come by itself: it is said, no more.
     """
-    found: list[tuple[str, str, bool]] = []
+    accounts = None if question.account is None else (question.account,)
     sources = frozenset().union(*(app.registry.sources(measure.model) for measure in measures))
+    return missing_from(app, sources, question.livemode, accounts)
+
+
+def missing_from(
+    app: App, tables: Iterable[str], livemode: bool, accounts: Collection[str] | None
+) -> list[tuple[str, str, bool]]:
+    """Return what tables of schema ``stripe`` may lack of the data of some accounts; see :func:`missing_of`."""
+    found: list[tuple[str, str, bool]] = []
     for connection in app.connections.all():
-        if connection.livemode != question.livemode or question.account not in (None, connection.account_id):
+        if connection.livemode != livemode or (accounts is not None and connection.account_id not in accounts):
             continue
         stands = {one.table: one for one in app.health.tables(connection.id)}
-        for table in sorted(sources):
+        for table in sorted(tables):
             where, one = f"{connection.name}: {table}", stands.get(table)
             if one is None and stands:
                 found.append((where, "Stripe gives it one object at a time, so it is not read.", False))

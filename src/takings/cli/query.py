@@ -13,7 +13,7 @@ import click
 from takings.cli.common import home_option
 
 if TYPE_CHECKING:
-    from takings.warehouse import Warehouse
+    from takings.warehouse import Among, Warehouse
 
 TABLE_ROWS = 1000
 
@@ -40,15 +40,38 @@ TABLE_ROWS = 1000
     metavar="FILE",
     help="Write to this file and not to standard output.",
 )
+@click.option(
+    "--dialect",
+    type=click.Choice(["duckdb", "sigma"]),
+    default="duckdb",
+    show_default=True,
+    help="The SQL it is written in: DuckDB's, or that of Stripe Sigma (Trino's, with Sigma's tables).",
+)
+@click.option("--account", metavar="ACCT", help="Sigma's tables show only this account of Stripe.")
+@click.option("--test", is_flag=True, help="Sigma's tables show data of sandboxes instead of live data.")
 @home_option
-def query(sql: str, form: str | None, as_json: bool, limit: int | None, output: Path | None, home: Path | None) -> None:
+def query(
+    sql: str,
+    form: str | None,
+    as_json: bool,
+    limit: int | None,
+    output: Path | None,
+    dialect: str,
+    account: str | None,
+    test: bool,
+    home: Path | None,
+) -> int:
     """Ask the warehouse in SQL. SQL is a SELECT, or - to read it from standard input.
 
-    The tables are in the schema stripe: `takings query "SELECT count(*) FROM stripe.charges"`.
+    The tables are in the schema stripe: `takings query "SELECT count(*) FROM stripe.charges"`. Queries from Stripe Sigma
+    run as they are: `takings query --dialect sigma "select count(*) from charges"`. They end with 1 when a table has not
+    been read completely.
     """
     from takings import catalog
-    from takings.cli.common import settings_for
+    from takings.cli.common import opened, settings_for
+    from takings.cli.explain import INCOMPLETE, missing_from
     from takings.errors import Invalid
+    from takings.reports.sigma import Asked, Sigma, among
     from takings.warehouse import Warehouse
 
     form = "json" if as_json else form or _form_of(output)
@@ -58,12 +81,26 @@ def query(sql: str, form: str | None, as_json: bool, limit: int | None, output: 
         limit = TABLE_ROWS
     statement = sys.stdin.read() if sql == "-" else sql
     settings = settings_for(home=home)
-    with Warehouse.open(settings, catalog.load()) as warehouse:
-        rows, more = _write(warehouse, statement, form, limit, output)
+    of_sigma = dialect == "sigma" or "sigma." in statement.lower()
+    if (account or test) and not of_sigma:
+        raise Invalid("query.not_sigma", "--account and --test choose among Sigma's tables: the query names none.")
+    missing: list[tuple[str, str, bool]] = []
+    if of_sigma:
+        with opened(settings) as app:
+            whose = among(app.connections.all(), account, test=test)
+            asked = Sigma(app.store).ask(statement, whose) if dialect == "sigma" else Asked(statement, frozenset())
+            rows, more = _write(app.warehouse, asked.sql, form, limit, output, whose)
+            missing = missing_from(app, asked.reads, whose.livemode, whose.accounts)
+    else:
+        with Warehouse.open(settings, catalog.load()) as warehouse:
+            rows, more = _write(warehouse, statement, form, limit, output)
+    for table, reason, _ in missing:
+        click.echo(f"Not all of {table} is here: {reason}", err=True)
     if more:
         click.echo(f"Only the first {rows:,} rows; there are more (--limit).", err=True)
     elif output is not None:
         click.echo(f"{rows:,} {'row' if rows == 1 else 'rows'} written to {output}.", err=True)
+    return INCOMPLETE if any(short for *_, short in missing) else 0
 
 
 def _form_of(output: Path | None) -> str:
@@ -71,7 +108,9 @@ def _form_of(output: Path | None) -> str:
     return suffix if suffix in ("json", "csv", "parquet") else "table"
 
 
-def _write(warehouse: Warehouse, sql: str, form: str, limit: int | None, output: Path | None) -> tuple[int, bool]:
+def _write(
+    warehouse: Warehouse, sql: str, form: str, limit: int | None, output: Path | None, whose: Among | None = None
+) -> tuple[int, bool]:
     """Write the answer, in pieces where the form allows it.
 
     Returns:
@@ -82,13 +121,15 @@ def _write(warehouse: Warehouse, sql: str, form: str, limit: int | None, output:
     """
     from takings.cli import output as out
     from takings.errors import Misconfigured
+    from takings.warehouse import EVERYBODY
 
+    whose = whose or EVERYBODY
     with ExitStack() as stack:
         if form == "parquet":
-            table = warehouse.arrow(sql)
+            table = warehouse.arrow(sql, among=whose)
             columns, rows = None, None
         else:
-            columns, batches = stack.enter_context(warehouse.stream(sql))
+            columns, batches = stack.enter_context(warehouse.stream(sql, among=whose))
             rows = Counted(batches, limit)
             names = distinct([column.name for column in columns])
         try:

@@ -1,4 +1,4 @@
-"""Write the generated parts of the manual (settings, commands, figures) into its pages: ``python -m takings.help``."""
+"""Write the generated parts of the manual (settings, commands, figures, Sigma): ``python -m takings.help``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from takings import catalog
 from takings.cli import takings
 from takings.metrics import Derived, Measure, Registry
 from takings.settings import Settings, variable
+from takings.warehouse.sigma import load, reason
 from takings.words import LOCALES, Words
 
 FOLDER = Path(__file__).parent
@@ -24,6 +25,13 @@ _HEADINGS = {
         "option": "Option",
         "figure": "Figure",
         "source": "Definition",
+        "table": "Table",
+        "columns": "In Sigma",
+        "here": "Here",
+        "all": "All tables",
+        "given": "Tables that Stripe's API gives",
+        "not_here": "Not here",
+        "why": "Why",
     },
     "fr": {
         "variable": "Variable",
@@ -32,6 +40,13 @@ _HEADINGS = {
         "option": "Option",
         "figure": "Chiffre",
         "source": "Définition",
+        "table": "Table",
+        "columns": "Dans Sigma",
+        "here": "Ici",
+        "all": "Toutes les tables",
+        "given": "Tables que donne l’API de Stripe",
+        "not_here": "Absente",
+        "why": "Pourquoi",
     },
 }
 
@@ -83,6 +98,21 @@ def figure_tables(locale: str) -> str:
     return "\n".join(parts).rstrip("\n")
 
 
+def sigma_table(locale: str) -> str:
+    """Return the share of each Sigma table that is here, and why the others are not, in one language."""
+    mapping, heads = load(), _HEADINGS[locale]
+    open_to = sum(len(table.columns) for table in mapping.available.values())
+    lines = [f"| {heads['table']} | {heads['columns']} | {heads['here']} |", "| --- | --- | --- |"]
+    lines += [
+        f"| **{heads['all']}** | {mapping.columns} | {mapping.had} |",
+        f"| **{heads['given']}** | {open_to} | {mapping.had} |",
+    ]
+    lines += [f"| `{name}` | {len(table.columns)} | {table.had} |" for name, table in mapping.available.items()]
+    lines += ["", f"| {heads['not_here']} | {heads['why']} |", "| --- | --- |"]
+    lines += [f"| `{name}` | {reason(table.why, locale)} |" for name, table in mapping.tables.items() if table.why]
+    return "\n".join(lines)
+
+
 def sentence(locale: str, command: str, what: str) -> str:
     """Return the sentence on a command (``about``) or on one of its options, in one language."""
     words = Words(locale)
@@ -112,6 +142,7 @@ def filled(text: str, locale: str) -> str:
         ("settings", settings_table),
         ("commands", command_sections),
         ("figures", figure_tables),
+        ("sigma", sigma_table),
     ):
         opening, closing = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         if opening not in text:

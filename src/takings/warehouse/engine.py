@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -141,6 +141,20 @@ class Engine(ABC):
     def empty(self, session: Session) -> frozenset[str]:
         """Return typed tables that certainly have no row at a session's moment, where it is cheaper to know than to ask."""
         return frozenset()
+
+    def show(self, session: Session, views: Mapping[str, str]) -> None:
+        """Make views that only this process has, in a database of its own in memory, as far as they are missing.
+
+        Args:
+            session: Whose question asks for them.
+            views: SELECT by name: ``database.schema.view``, or ``database.view``.
+        """
+        for name, select in views.items():
+            database, *middle, view = name.split(".")
+            schema = middle[0] if middle else "main"
+            session.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {database}")
+            session.execute(f"CREATE SCHEMA IF NOT EXISTS {database}.{schema}")
+            session.execute(f'CREATE VIEW IF NOT EXISTS {database}.{schema}."{view}" AS {select}')
 
     @abstractmethod
     def tidy(self, *, thorough: bool) -> int:
@@ -287,6 +301,7 @@ class Lake(Engine):
         self._config["allow_unsigned_extensions"] = True
         self._lock, self._turn = threading.Lock(), threading.Lock()
         self._idle: list[Session] = []
+        self._showing, self._shown = threading.Lock(), set[str]()
         with mapped():
             self._root = duckdb.connect(config=self._config)
             for package, extension in (
@@ -378,6 +393,13 @@ class Lake(Engine):
     def empty(self, session: Session) -> frozenset[str]:
         """Ask the lake's catalog which tables have no file: one query in place of one a table, each of 50 ms."""
         return frozenset(name for (name,) in session.execute(_EMPTY).fetchall())
+
+    def show(self, session: Session, views: Mapping[str, str]) -> None:
+        """Make them once for all sessions: to make one costs as much as to ask it."""
+        with self._showing:
+            missing = {name: select for name, select in views.items() if name not in self._shown}
+            super().show(session, missing)
+            self._shown.update(missing)
 
     def tidy(self, *, thorough: bool) -> int:
         """Write small files and those with deleted rows anew, a table at a time, until nothing is worth it."""

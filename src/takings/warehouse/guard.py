@@ -15,16 +15,22 @@ _ALLOWED = frozenset(
 
 
 @lru_cache(maxsize=512)
-def check(sql: str) -> None:
+def check(sql: str) -> frozenset[str]:
     """Accept one SELECT statement that reads tables of the warehouse only.
+
+    Returns:
+        Names of the tables it reads, with what stands before them, in small letters: ``stripe.charges``. The names of
+        its own WITH clauses may be among them.
 
     Raises:
         Invalid: It is not SQL, not one statement, not a SELECT, or it reaches outside of the warehouse.
     """
-    _walk(parse(sql))
+    found: set[str] = set()
+    _walk(parse(sql), found)
+    return frozenset(found)
 
 
-def _walk(node: Any) -> None:
+def _walk(node: Any, found: set[str]) -> None:
     if isinstance(node, dict):
         if node.get("type") == "TABLE_FUNCTION":
             name = str((node.get("function") or {}).get("function_name", "")).lower()
@@ -36,8 +42,11 @@ def _walk(node: Any) -> None:
                 )
         if node.get("type") == "BASE_TABLE" and any(mark in str(node.get("table_name", "")) for mark in "/\\.*:"):
             raise Invalid("sql.file", "Files cannot be read here: query the warehouse's tables.")
+        if node.get("type") == "BASE_TABLE":
+            parts = (str(node.get(part) or "") for part in ("catalog_name", "schema_name", "table_name"))
+            found.add(".".join(part for part in parts if part).lower())
         for below in node.values():
-            _walk(below)
+            _walk(below, found)
     elif isinstance(node, list):
         for below in node:
-            _walk(below)
+            _walk(below, found)

@@ -36,6 +36,16 @@ class Scope(NamedTuple):
     livemode: bool
 
 
+class Among(NamedTuple):
+    """Whose rows the tables of schema ``sigma`` show, as Sigma has one account or a company's, and one mode, at a time."""
+
+    livemode: bool = True
+    accounts: tuple[str, ...] | None = None  # None: every account
+
+
+EVERYBODY = Among()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """Objects of one table that Stripe gave at one moment.

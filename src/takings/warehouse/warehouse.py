@@ -13,9 +13,9 @@ import pyarrow as pa
 from takings.catalog.model import Catalog
 from takings.errors import NotFound
 from takings.settings import Settings
-from takings.warehouse import building, guard, rebuild, thinning
+from takings.warehouse import building, guard, rebuild, sigma, thinning
 from takings.warehouse.engine import DERIVED, Engine, File, Lake, Session, asked, mapped
-from takings.warehouse.model import Column, Rows, Scope, TableInfo
+from takings.warehouse.model import EVERYBODY, Among, Column, Rows, Scope, TableInfo
 from takings.warehouse.tables import all_tables
 from takings.warehouse.writer import Writer
 
@@ -137,7 +137,13 @@ class Warehouse:
         ]
 
     def query(
-        self, sql: str, params: Parameters = None, *, limit: int | None = None, timeout_s: float | None = None
+        self,
+        sql: str,
+        params: Parameters = None,
+        *,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+        among: Among = EVERYBODY,
     ) -> Rows:
         """Answer one SELECT.
 
@@ -146,12 +152,13 @@ class Warehouse:
             params: Values, by name or by position.
             limit: Most rows returned; more are cut, and the answer says so. None: all.
             timeout_s: Seconds after which it is given up. None: never.
+            among: Whose rows the tables of schema ``sigma`` show.
 
         Raises:
             Invalid: The SQL is wrong, or does more than select from the warehouse.
             Unavailable: It took longer than ``timeout_s``, or the warehouse is busy.
         """
-        with self._asked(sql, params, timeout_s) as session:
+        with self._asked(sql, params, timeout_s, among) as session:
             columns = _columns(session)
             rows = session.fetchall() if limit is None else session.fetchmany(limit + 1)
         truncated = limit is not None and len(rows) > limit
@@ -159,14 +166,20 @@ class Warehouse:
 
     @contextmanager
     def stream(
-        self, sql: str, params: Parameters = None, *, batch: int = 5000, timeout_s: float | None = None
+        self,
+        sql: str,
+        params: Parameters = None,
+        *,
+        batch: int = 5000,
+        timeout_s: float | None = None,
+        among: Among = EVERYBODY,
     ) -> Iterator[tuple[tuple[Column, ...], Iterator[list[tuple[Any, ...]]]]]:
         """Answer one SELECT of any size piece by piece: gives its columns and an iterator over batches of rows.
 
         Raises:
             Invalid: See :meth:`query`.
         """
-        with self._asked(sql, params, timeout_s) as session:
+        with self._asked(sql, params, timeout_s, among) as session:
 
             def batches() -> Iterator[list[tuple[Any, ...]]]:
                 with mapped():
@@ -175,13 +188,15 @@ class Warehouse:
 
             yield _columns(session), batches()
 
-    def arrow(self, sql: str, params: Parameters = None, *, timeout_s: float | None = None) -> pa.Table:
+    def arrow(
+        self, sql: str, params: Parameters = None, *, timeout_s: float | None = None, among: Among = EVERYBODY
+    ) -> pa.Table:
         """Answer one SELECT as an Arrow table.
 
         Raises:
             Invalid: See :meth:`query`.
         """
-        with self._asked(sql, params, timeout_s) as session:
+        with self._asked(sql, params, timeout_s, among) as session:
             return session.to_arrow_table()
 
     @contextmanager
@@ -294,9 +309,11 @@ class Warehouse:
         self._engine.scrub()
 
     @contextmanager
-    def _asked(self, sql: str, params: Parameters, timeout_s: float | None) -> Iterator[Session]:
-        guard.check(sql)
+    def _asked(self, sql: str, params: Parameters, timeout_s: float | None, among: Among) -> Iterator[Session]:
+        views = sigma.needed(guard.check(sql))
         with self._engine.session(write=False) as session:
+            if views:
+                self._show(session, views, among)
             timer = None
             if timeout_s is not None:
                 timer = threading.Timer(timeout_s, session.interrupt)
@@ -310,6 +327,13 @@ class Warehouse:
                 if timer is not None:
                     timer.cancel()
                     timer.join()  # else it might still interrupt whoever gets this session next
+
+    def _show(self, session: Session, views: Mapping[str, str], among: Among) -> None:
+        with mapped():
+            self._engine.show(session, views)
+            session.execute("SET VARIABLE sigma_livemode = $1", [among.livemode])
+            accounts = None if among.accounts is None else list(among.accounts)
+            session.execute("SET VARIABLE sigma_accounts = CAST($1 AS VARCHAR[])", [accounts])
 
 
 def _columns(session: Session) -> tuple[Column, ...]:
