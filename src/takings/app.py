@@ -19,7 +19,7 @@ from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
 from takings.metrics import Books, Builder, Figures, Journal, Keeping, Registry
 from takings.proof import MonthEnd, Proof, ProofBook, Verifier
-from takings.reports import Reports, StripeCompare, StripeReports
+from takings.reports import Dashboard, Reports, StripeCompare, StripeReports, load_dashboards
 from takings.settings import Settings
 from takings.simulator.process import Simulator
 from takings.store import Store, Vault
@@ -97,6 +97,7 @@ class App:
     reports: Reports
     stripe_reports: StripeReports
     stripe_compare: StripeCompare
+    dashboards: tuple[Dashboard, ...]
     sample: Sample
 
     def worker(self) -> Worker:
@@ -196,5 +197,6 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         reports=Reports(warehouse, clock),
         stripe_reports=stripe_reports,
         stripe_compare=StripeCompare(warehouse, catalog, stripe_reports),
+        dashboards=load_dashboards(registry),
         sample=sample,
     )

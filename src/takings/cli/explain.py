@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from fractions import Fraction
 
-    from takings.app import App
     from takings.metrics import Contribution, Derived, Figure, Figures, Measure, Question, Value
+    from takings.reports import Missing
 
 INCOMPLETE = 1
 _SHOWN = 20
@@ -66,6 +65,7 @@ def explain(
     from takings.cli.output import print_json
     from takings.errors import Invalid
     from takings.metrics import GRAINS, Question
+    from takings.reports import missing_of
 
     if period and at:
         raise Invalid("cli.period_or_at", "--period and --at contradict each other: give one of them.")
@@ -88,52 +88,18 @@ def explain(
             values=figures.values(question),
             groups=figures.values(question, by) if by and by not in GRAINS else [],
             series=figures.series(question, by) if by in GRAINS else [],
-            sums=[_sum(figures, replace(question, measure=one.name), one, every) for one in behind],
+            sums=[_sum(figures, asked, one, every) for one, asked in figures.sides(question)],
             known_at=moment or figures.built_at(metric),
             zone=zone,
-            missing=missing_of(app, question, behind),
+            missing=missing_of(app.registry, app.connections, app.health, question),
         )
     if as_json:
         print_json(shown.plain())
     else:
         shown.show()
-    for table, reason, _ in shown.missing:
-        click.echo(f"Not all of {table} is here: {reason}", err=True)
-    return INCOMPLETE if any(short for *_, short in shown.missing) else 0
-
-
-def missing_of(app: App, question: Question, measures: tuple[Measure, ...]) -> list[tuple[str, str, bool]]:
-    """Return what a figure may lack: table, why, and whether the figure is short until more has been read.
-
-    What the key may not read, and history before a chosen first day, will not come by itself: it is said, no more.
-    """
-    accounts = None if question.account is None else (question.account,)
-    sources = frozenset().union(*(app.registry.sources(measure.model) for measure in measures))
-    return missing_from(app, sources, question.livemode, accounts)
-
-
-def missing_from(
-    app: App, tables: Iterable[str], livemode: bool, accounts: Collection[str] | None
-) -> list[tuple[str, str, bool]]:
-    """Return what tables of schema ``stripe`` may lack of the data of some accounts; see :func:`missing_of`."""
-    found: list[tuple[str, str, bool]] = []
-    for connection in app.connections.all():
-        if connection.livemode != livemode or (accounts is not None and connection.account_id not in accounts):
-            continue
-        stands = {one.table: one for one in app.health.tables(connection.id)}
-        for table in sorted(tables):
-            where, one = f"{connection.name}: {table}", stands.get(table)
-            if one is None and stands:
-                found.append((where, "Stripe gives it one object at a time, so it is not read.", False))
-            elif one is None or (one.as_of is None and one.state in ("waiting", "running", "complete")):
-                found.append((where, "it has not been loaded yet.", True))
-            elif one.state not in ("running", "complete"):
-                refused = one.state in ("forbidden", "unavailable")
-                found.append((where, one.reason or "its last reading failed.", not refused))
-        if connection.start_at is not None:
-            said = f"only what was made since {connection.start_at:%Y-%m-%d} was loaded."
-            found.append((f"{connection.name}", said, False))
-    return found
+    for one in shown.missing:
+        click.echo(f"Not all of {one.where} is here: {one.reason}", err=True)
+    return INCOMPLETE if any(one.short for one in shown.missing) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +125,7 @@ class _Shown:
     sums: list[_Sum]
     known_at: datetime
     zone: str
-    missing: list[tuple[str, str, bool]]
+    missing: list[Missing]
 
     def plain(self) -> dict[str, Any]:
         """Return it as plain values; amounts are minor units, values exact fractions."""
@@ -172,7 +138,7 @@ class _Shown:
             "end": self.question.end,
             "zone": self.zone,
             "known_at": self.known_at,
-            "missing": [{"table": table, "reason": reason} for table, reason, _ in self.missing],
+            "missing": [{"table": one.where, "reason": one.reason} for one in self.missing],
             "values": [{"currency": one.currency, "value": _exact(one.value)} for one in self.values],
             "groups": [
                 {"currency": one.currency, "group": one.group, "value": _exact(one.value)} for one in self.groups
@@ -217,8 +183,6 @@ class _Shown:
 
 
 def _sum(figures: Figures, question: Question, measure: Measure, every: bool) -> _Sum:
-    if measure.sum == "stock":
-        question = replace(question, start=None)
     return _Sum(
         measure,
         figures.answer(question),

@@ -69,8 +69,9 @@ def query(
     """
     from takings import catalog
     from takings.cli.common import opened, settings_for
-    from takings.cli.explain import INCOMPLETE, missing_from
+    from takings.cli.explain import INCOMPLETE
     from takings.errors import Invalid
+    from takings.reports import Missing, missing_from
     from takings.reports.sigma import Asked, Sigma, among
     from takings.warehouse import Warehouse
 
@@ -84,23 +85,23 @@ def query(
     of_sigma = dialect == "sigma" or "sigma." in statement.lower()
     if (account or test) and not of_sigma:
         raise Invalid("query.not_sigma", "--account and --test choose among Sigma's tables: the query names none.")
-    missing: list[tuple[str, str, bool]] = []
+    missing: list[Missing] = []
     if of_sigma:
         with opened(settings) as app:
             whose = among(app.connections.all(), account, test=test)
             asked = Sigma(app.store).ask(statement, whose) if dialect == "sigma" else Asked(statement, frozenset())
             rows, more = _write(app.warehouse, asked.sql, form, limit, output, whose)
-            missing = missing_from(app, asked.reads, whose.livemode, whose.accounts)
+            missing = missing_from(app.connections, app.health, asked.reads, whose.livemode, whose.accounts)
     else:
         with Warehouse.open(settings, catalog.load()) as warehouse:
             rows, more = _write(warehouse, statement, form, limit, output)
-    for table, reason, _ in missing:
-        click.echo(f"Not all of {table} is here: {reason}", err=True)
+    for lack in missing:
+        click.echo(f"Not all of {lack.where} is here: {lack.reason}", err=True)
     if more:
         click.echo(f"Only the first {rows:,} rows; there are more (--limit).", err=True)
     elif output is not None:
         click.echo(f"{rows:,} {'row' if rows == 1 else 'rows'} written to {output}.", err=True)
-    return INCOMPLETE if any(short for *_, short in missing) else 0
+    return INCOMPLETE if any(lack.short for lack in missing) else 0
 
 
 def _form_of(output: Path | None) -> str:

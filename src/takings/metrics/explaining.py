@@ -20,7 +20,6 @@ from takings.warehouse import Warehouse
 Grain = Literal["day", "week", "month", "quarter", "year"]
 
 GRAINS: Final[tuple[Grain, ...]] = ("day", "week", "month", "quarter", "year")
-_ALWAYS: Final = ("account", "part")
 _KEPT: Final = 512  # answers remembered
 _KEPT_ROWS: Final = 5_000  # and no larger ones
 
@@ -35,8 +34,9 @@ class Question:
         end: The day after the last: periods are half-open. None for all there is.
         currency: Only this one; None for each by itself.
         account: Only this account of Stripe; None for all.
+        accounts: Only these accounts; empty for all.
         livemode: Live data, or that of sandboxes.
-        only: Values of dimensions, by name; None for lines without a value.
+        only: Values of dimensions, by name; None for lines without a value, several for lines with any of them.
         known: As was known at this moment; None for what is known now.
     """
 
@@ -46,8 +46,9 @@ class Question:
     currency: str | None = None
     account: str | None = None
     livemode: bool = True
-    only: Mapping[str, str | None] = field(default_factory=dict)
+    only: Mapping[str, str | tuple[str | None, ...] | None] = field(default_factory=dict)
     known: datetime | None = None
+    accounts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +139,14 @@ class Figures:
         self._clock = clock
         self._marks: Mapping[str, str] | None = None
         self._kept: OrderedDict[tuple[Any, ...], _Sums] = OrderedDict()
+        self._ranked: OrderedDict[tuple[Any, ...], list[tuple[Any, ...]]] = OrderedDict()
         self._lock = threading.Lock()
 
     def still(self) -> Self:
         """Return the same for several questions one after the other: which lines have changed is asked once for all."""
         made = type(self)(self._warehouse, self._registry, self._clock)
         made._marks, made._kept, made._lock = self._warehouse.marks(), self._kept, self._lock
+        made._ranked = self._ranked
         return made
 
     def cuts(self, name: str) -> tuple[str, ...]:
@@ -152,11 +155,7 @@ class Figures:
         Raises:
             NotFound: There is no such figure.
         """
-        models = [self._registry.model(one.model) for one in self._registry.behind(name)]
-        own = models[0].dimensions
-        if isinstance(self._registry.figure(name), Derived):
-            return ("account", *(cut for cut in own if all(cut in model.dimensions for model in models)))
-        return (*_ALWAYS, *own)
+        return self._registry.cuts(name)
 
     def answer(self, question: Question, by: str | None = None) -> list[Figure]:
         """Return a measure in each currency, or in each currency and group.
@@ -180,6 +179,41 @@ class Figures:
             for (currency, group, period), (amount, lines) in sums.items()
         ]
         return sorted(found, key=lambda one: (one.currency, one.group is not None, one.group or ""))
+
+    def largest(self, question: Question, by: str, limit: int) -> tuple[list[Figure], int]:
+        """Return the largest groups of a measure in one currency, and how many groups there are.
+
+        Args:
+            question: What, with a currency: amounts of several cannot be compared.
+            by: A dimension.
+            limit: How many at most.
+
+        Raises:
+            NotFound, Invalid, Unavailable: As :meth:`answer`.
+        """
+        measure = self._registry.measure(question.measure)
+        if measure.sum == "stock":
+            question = replace(question, start=None)
+        model = self._registry.model(measure.model)
+        question = self._by_now(question, model)
+        where, values = self._where(question, measure)
+        cut = self._cut(question.measure, by)
+        sql = (
+            f"SELECT l.currency AS currency, l.{cut} AS cut, CAST(SUM(l.amount) AS BIGINT) AS amount, COUNT(*) AS lines, "
+            f"COUNT(*) OVER () AS groups FROM {_lines(model, question)} AS l WHERE {where} GROUP BY 1, 2 "
+            f"ORDER BY abs(SUM(l.amount)) DESC, l.{cut} LIMIT {limit:d}"
+        )
+        key = self._key(model, sql, values)
+        with self._lock:
+            rows = self._ranked.get(key)
+        if rows is None:
+            rows = self.ask(sql, values)
+            with self._lock:
+                self._ranked[key] = rows
+                while len(self._ranked) > _KEPT:
+                    self._ranked.popitem(last=False)
+        found = [Figure(currency, int(amount), int(lines), cut) for currency, cut, amount, lines, _ in rows]
+        return found, int(rows[0][4]) if rows else 0
 
     def values(self, question: Question, by: str | None = None) -> list[Value]:
         """Return any figure, a measure or a derived one, in each currency or in each currency and group.
@@ -221,12 +255,13 @@ class Figures:
             for (currency, group, period), value in sorted(found.items(), key=_order)
         ]
 
-    def contributions(self, question: Question, *, limit: int | None = None) -> list[Contribution]:
+    def contributions(self, question: Question, *, limit: int | None = None, offset: int = 0) -> list[Contribution]:
         """Return the lines of a measure, currency by currency, the largest first.
 
         Args:
             question: What.
             limit: Most lines of each currency, whose amounts cannot be compared; None: all.
+            offset: Leave out so many of each currency; with a limit: the next page.
 
         Raises:
             NotFound, Invalid, Unavailable: As :meth:`answer`.
@@ -238,16 +273,19 @@ class Figures:
         question = self._by_now(question, model)
         where, values = self._where(question, measure)
         order = "abs(l.amount) DESC, l.at, l.id"
-        most = (
-            ""
-            if limit is None
-            else f"QUALIFY row_number() OVER (PARTITION BY l.currency ORDER BY {order}) <= {limit:d} "
-        )
+        most, cut = "", ""
+        if limit is not None and question.currency is not None:  # the engine need not sort them all
+            cut = f" LIMIT {limit:d} OFFSET {offset:d}"
+        elif limit is not None:
+            most = (
+                f"QUALIFY row_number() OVER (PARTITION BY l.currency ORDER BY {order}) "
+                f"BETWEEN {offset + 1:d} AND {offset + limit:d} "
+            )
         cuts = "".join(f", l.{name} AS {name}" for name in model.dimensions)
         rows = self.ask(
             "SELECT l.at AS at, l.part AS part, l.amount AS amount, l.currency AS currency, l.account AS account, "
             f"l.object AS object, l.source AS source, l.{KNOWN_AT} AS {KNOWN_AT}{cuts} "
-            f"FROM {_lines(model, question)} AS l WHERE {where} {most}ORDER BY l.currency, {order}",
+            f"FROM {_lines(model, question)} AS l WHERE {where} {most}ORDER BY l.currency, {order}{cut}",
             values,
         )
         found = []
@@ -257,6 +295,23 @@ class Figures:
             found.append(
                 Contribution(at, part, amount, currency, account, table, source, by.get("customer"), known_at, by)
             )
+        return found
+
+    def sides(self, question: Question) -> list[tuple[Measure, Question]]:
+        """Return the measures that a figure comes from, those over the line first, and what each of them is asked there.
+
+        Raises:
+            NotFound: There is no such figure.
+        """
+        figure = self._registry.figure(question.measure)
+        if isinstance(figure, Measure):
+            return [(figure, replace(question, start=None) if figure.sum == "stock" else question)]
+        found = self.sides(replace(question, measure=figure.over))
+        if figure.under is not None:
+            below = replace(question, measure=figure.under)
+            if figure.under_at == "start":
+                below = replace(below, start=None, end=question.start)
+            found += [side for side in self.sides(below) if side not in found]
         return found
 
     def statement(self, question: Question) -> str:
@@ -281,7 +336,7 @@ class Figures:
         model = self._registry.model(measure.model)
         question = self._by_now(question, model)
         where, values = self._where(question, measure)
-        for name in sorted(values, key=len, reverse=True):
+        for name in sorted(values, key=len, reverse=True):  # $accounts before $account
             where = where.replace(f"${name}", _literal(values[name]))
         return _lines(model, question, literal=True), where
 
@@ -332,8 +387,9 @@ class Figures:
         Raises:
             Unavailable: The models have not been built yet.
         """
+        bound = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
         try:
-            return self._warehouse.query(sql, values).rows
+            return self._warehouse.query(sql, bound).rows
         except Invalid:  # a table that is not there is the only thing that can be wrong with SQL of ours
             if FILLINGS in self._warehouse.marks():
                 raise
@@ -436,10 +492,7 @@ class Figures:
             "CAST(SUM(l.amount) AS BIGINT) AS amount, COUNT(*) AS lines "
             f"FROM {_lines(model, question, grain)} AS l WHERE {where} GROUP BY 1, 2, 3, 4"
         )
-        marks = self._warehouse.marks() if self._marks is None else self._marks
-        if model.table not in marks:
-            raise unbuilt()
-        key = (marks[model.table], marks.get(model.past), marks.get(FILLINGS), sql, tuple(sorted(values.items())))
+        key = self._key(model, sql, values)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -453,6 +506,17 @@ class Figures:
                 while len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
         return found
+
+    def _key(self, model: Model, sql: str, values: dict[str, Any]) -> tuple[Any, ...]:
+        """Return what an answer is remembered by: another one when a line of the model has changed.
+
+        Raises:
+            Unavailable: The models have not been built yet.
+        """
+        marks = self._warehouse.marks() if self._marks is None else self._marks
+        if model.table not in marks:
+            raise unbuilt()
+        return (marks[model.table], marks.get(model.past), marks.get(FILLINGS), sql, tuple(sorted(values.items())))
 
     def _span(self, measure: Measure, question: Question, grain: Grain) -> tuple[date | None, date | None]:
         """Return first and last day that lines of a measure fall on, as far as the question leaves them open."""
@@ -488,14 +552,20 @@ class Figures:
             values["end"] = question.end
         if question.known is not None:
             values["known"] = question.known
-        asked = {"currency": question.currency, "account": question.account}
-        for name, value in asked.items():
-            if value is not None:
+        for name, one in (("currency", question.currency), ("account", question.account)):
+            if one is not None:
                 conditions.append(f"l.{name} = ${name}")
-                values[name] = value
+                values[name] = one
+        if question.accounts:
+            conditions.append("l.account IN (SELECT UNNEST($accounts))")
+            values["accounts"] = question.accounts
         for name, value in question.only.items():
             cut = self._cut(question.measure, name)
-            if value is None:
+            if isinstance(value, tuple):
+                empty = f" OR l.{cut} IS NULL" if None in value else ""
+                conditions.append(f"(l.{cut} IN (SELECT UNNEST($only_{name})){empty})")
+                values[f"only_{name}"] = tuple(one for one in value if one is not None)
+            elif value is None:
                 conditions.append(f"l.{cut} IS NULL")
             else:
                 conditions.append(f"l.{cut} = $only_{name}")
@@ -633,6 +703,8 @@ def _literal(value: object) -> str:
         return f"TIMESTAMPTZ '{value.isoformat()}'"
     if isinstance(value, date):
         return f"DATE '{value.isoformat()}'"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_literal(one) for one in value)}]"
     return "'" + str(value).replace("'", "''") + "'"
 
 

@@ -135,6 +135,18 @@ class Registry:
         below = (one for part in (found.over, found.under) if part for one in self.behind(part))
         return tuple(dict.fromkeys(below))
 
+    def cuts(self, name: str) -> tuple[str, ...]:
+        """Return what a figure may be cut by and filtered on.
+
+        Raises:
+            NotFound: There is no such figure.
+        """
+        models = [self.model(one.model) for one in self.behind(name)]
+        own = models[0].dimensions
+        if isinstance(self.figure(name), Derived):
+            return ("account", *(cut for cut in own if all(cut in model.dimensions for model in models)))
+        return ("account", "part", *own)
+
     def _check(self, name: str, road: tuple[str, ...]) -> None:
         if name in road:
             raise BadModel(f"{name}: it is derived from itself")

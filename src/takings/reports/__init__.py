@@ -2,8 +2,12 @@
 
 from takings.reports.answer import Answer, Detail, Point, Standing, Sum, Value
 from takings.reports.asking import Drill, Line, Payment, Reports, Use, parameters
+from takings.reports.board import Board, Curve, Reading, View
+from takings.reports.dashboards import BadDashboard, Dashboard
+from takings.reports.dashboards import load as load_dashboards
 from takings.reports.export import Column, Sheet, to_csv, to_excel
 from takings.reports.figures import AGES, FIGURES, Figure, Topic, figures_of
+from takings.reports.lacking import Missing, missing_from, missing_of
 from takings.reports.links import in_stripe
 from takings.reports.pdf import Document, to_pdf
 from takings.reports.question import Question, Scope, State, parse, scopes
@@ -21,11 +25,15 @@ __all__ = [
     "PRESETS",
     "REPORTS",
     "Answer",
+    "BadDashboard",
+    "Board",
     "Bucket",
     "Column",
     "ColumnInfo",
     "Compare",
     "Comparison",
+    "Curve",
+    "Dashboard",
     "Days",
     "Detail",
     "Difference",
@@ -34,10 +42,12 @@ __all__ = [
     "Figure",
     "Grain",
     "Line",
+    "Missing",
     "Payment",
     "Point",
     "Preset",
     "Question",
+    "Reading",
     "ReportName",
     "Reports",
     "Scope",
@@ -54,8 +64,12 @@ __all__ = [
     "Topic",
     "Use",
     "Value",
+    "View",
     "figures_of",
     "in_stripe",
+    "load_dashboards",
+    "missing_from",
+    "missing_of",
     "parameters",
     "parse",
     "read_file",

@@ -244,6 +244,24 @@ class Reports:
         for row in self._stream(queries.statement("latest"), parameters(question) | _EVERYTHING):
             yield Payment(*row)
 
+    def names(self, ids: frozenset[str]) -> dict[str, str]:
+        """Return what people call customers, products, prices and tax rates, by id; those without a name are left out."""
+
+        def read(_: int) -> dict[str, str]:
+            rows = self._rows(queries.statement("names"), {"ids": sorted(ids)})
+            return {id_: name for id_, name in rows if name}
+
+        return self._cached(("names", ids), read) if ids else {}
+
+    def about(self, transactions: frozenset[str]) -> dict[str, str]:
+        """Return the payment (else Stripe's source) that each of some balance transactions is about, by its id."""
+
+        def read(_: int) -> dict[str, str]:
+            rows = self._rows(queries.statement("behind"), {"ids": sorted(transactions)})
+            return {id_: about for id_, about in rows if about}
+
+        return self._cached(("about", transactions), read) if transactions else {}
+
     def _points(self, question: Question, days: Days) -> tuple[tuple[Point, ...], tuple[Detail, ...]]:
         sums: dict[date, dict[str, Sum]] = {}
         details: dict[tuple[str, str], Sum] = {}

@@ -100,6 +100,7 @@ class State:
         preset: The named range; ``custom`` has ``first`` and ``last``.
         first: First day of a custom range.
         last: Last day of a custom range, in it.
+        more: Further parameters of a page that each of its links keeps.
     """
 
     preset: Preset = DEFAULT_PRESET
@@ -110,6 +111,7 @@ class State:
     currency: str | None = None
     source: str | None = None
     zone: str | None = None
+    more: tuple[tuple[str, str], ...] = ()
 
     def days(self, today: date, earliest: date | None) -> Days:
         """Return the chosen days, as of today."""
@@ -130,7 +132,9 @@ class State:
             ("source", self.source, None),
             ("zone", self.zone, None),
         )
-        return [(name, value) for name, value, default in values if value is not None and value != default]
+        return [(name, value) for name, value, default in values if value is not None and value != default] + [
+            *self.more
+        ]
 
     def but(self, **changes: Any) -> State:
         """Return the same state with something changed; a preset drops the custom days."""

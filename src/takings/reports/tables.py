@@ -167,6 +167,23 @@ class Tables:
         )
         return tuple(self._warehouse.query(sql, _among(scope)).rows)
 
+    def row(self, name: str, id_: str) -> dict[str, Any]:
+        """Return one row by Stripe's id, also one that Stripe has deleted since.
+
+        Raises:
+            NotFound: There is no such table, or no such row in it.
+        """
+        info = self.find(name)
+        missing = NotFound("reports.no_row", "There is no such row: it may not have been loaded yet.")
+        if not any(column.name == "id" for column in info.columns):
+            raise missing
+        rows = self._warehouse.query(
+            f"SELECT {_names(info)} FROM {_quoted(info)} WHERE id = $id LIMIT 1", {"id": id_}
+        ).rows
+        if not rows:
+            raise missing
+        return dict(zip((column.name for column in info.columns), rows[0], strict=True))
+
     def sheet(self, name: str, zone: str, scope: Scope | None = None) -> Sheet:
         """Return a whole table for export: every row, also those that Stripe has deleted since (``_deleted_at`` is set).
 

@@ -30,7 +30,9 @@ from takings.web.pages import (
     connections_health,
     connections_runs,
     connections_webhook,
+    dashboards,
     errors,
+    explain,
     health,
     help,
     home,
@@ -47,6 +49,8 @@ from takings.web.security import SecurityHeaders, cookie, visit_cookie
 
 PAGES: Final = (
     home,
+    dashboards,
+    explain,
     rows,
     month_end,
     tables,

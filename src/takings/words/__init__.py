@@ -27,7 +27,13 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_time, format_timedelta, get_datetime_format
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import (
+    format_compact_currency,
+    format_compact_decimal,
+    format_currency,
+    format_decimal,
+    format_percent,
+)
 
 from takings.clock import require_aware
 from takings.errors import TakingsError
@@ -154,6 +160,14 @@ class Words:
         digits = exponent(amount.currency)
         pattern = "#,##0" + ("." + "0" * digits if digits else "")
         return format_decimal(amount.major, pattern, locale=self._babel).translate(_NO_THIN_SPACE)
+
+    def short(self, value: float, currency: str | None = None) -> str:
+        """Print a number, or an amount in major units, as short as an axis needs it: ``€1.2K``."""
+        if currency is None:
+            text = format_compact_decimal(value, locale=self._babel, fraction_digits=1)
+        else:
+            text = format_compact_currency(value, currency.upper(), locale=self._babel, fraction_digits=1)
+        return text.translate(_NO_THIN_SPACE)
 
     def day(self, day: date) -> str:
         """Print a calendar day, short."""

@@ -64,6 +64,7 @@ class Tile:
         note: What else has to be known of it, such as how many invoices it is.
         href: The rows behind it.
         meaning: How it is calculated, in a sentence or two.
+        spark: Points of a small line; empty: none.
     """
 
     key: str
@@ -77,6 +78,7 @@ class Tile:
     note: str | None
     href: str
     meaning: str
+    spark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

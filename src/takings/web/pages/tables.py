@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from takings.accounts import Action
 from takings.connections import Reach
 from takings.errors import NotFound
-from takings.reports import Scope, Tables, TableSummary, scopes
+from takings.reports import Scope, Tables, TableSummary, in_stripe, scopes
 from takings.web.context import App, FromApp, FromReader, Reader, show
 from takings.web.pages.choose import with_source
 from takings.web.pages.connections_reach import reach
@@ -123,6 +123,24 @@ class TablePage:
     picker: Picker | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPage:
+    """One row of a table.
+
+    Attributes:
+        stripe: The object in Stripe's dashboard.
+        deleted: Says since when Stripe has it no more; empty where it has.
+        fields: What it holds, as (name, value, meaning); empty ones are left out.
+    """
+
+    table: str
+    id: str
+    back: str
+    stripe: str | None
+    deleted: str
+    fields: tuple[tuple[str, str, str], ...]
+
+
 @get("/tables", opt=_SEE, sync_to_thread=True)
 def tables(app: FromApp, reader: FromReader, request: Request[Any, Any, Any]) -> Response[Any]:
     """Show every table, of all accounts or of some."""
@@ -148,6 +166,32 @@ def tables(app: FromApp, reader: FromReader, request: Request[Any, Any, Any]) ->
 def table(app: FromApp, reader: FromReader, request: Request[Any, Any, Any], name: FromPath[str]) -> Response[Any]:
     """Show one table, of all accounts or of some."""
     return show(reader, "table", table_page(app, reader, name, *_scope(app, request)))
+
+
+@get("/tables/{name:str}/rows/{id:str}", opt=_SEE, sync_to_thread=True)
+def row(app: FromApp, reader: FromReader, name: FromPath[str], id: FromPath[str]) -> Response[Any]:
+    """Show one row of a table, as Stripe's object stood last."""
+    columns = _tables(app).columns(name)
+    found = _tables(app).row(name, id)
+    page = RowPage(
+        table=name,
+        id=id,
+        back=f"/tables/{name}",
+        stripe=in_stripe(app.settings.stripe_dashboard_base, id, livemode=bool(found["_livemode"])),
+        deleted=reader.words("reports.row_deleted", moment=reader.words.moment(found["_deleted_at"]))
+        if found["_deleted_at"]
+        else "",
+        fields=tuple(
+            (
+                one.name,
+                _whole(found[one.name]),
+                reader.words(f"reports.column.{one.name}") if one.kind == "own" else one.description,
+            )
+            for one in columns
+            if found[one.name] is not None
+        ),
+    )
+    return show(reader, "row", page)
 
 
 @get("/tables/{name:str}/export/{kind:str}", opt=_SEE, sync_to_thread=True)
@@ -266,6 +310,11 @@ def _row(words: Words, now: datetime, table: TableSummary, scope: Scope | None) 
 
 
 def _text(value: object) -> str:
+    text = _whole(value)
+    return text if len(text) <= _CELL else text[:_CELL] + "…"
+
+
+def _whole(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -274,8 +323,7 @@ def _text(value: object) -> str:
         return value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
-    text = str(value)
-    return text if len(text) <= _CELL else text[:_CELL] + "…"
+    return str(value)
 
 
-routes = [tables, table, export_table]
+routes = [tables, table, row, export_table]

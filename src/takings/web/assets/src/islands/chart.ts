@@ -9,34 +9,13 @@ import { BarChart, LineChart } from "echarts/charts";
 import { GridComponent, TooltipComponent } from "echarts/components";
 import { init, use, type EChartsType } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
+import { drawing as optionOf, drawn, type Chart } from "../drawing/chart";
 
 use([BarChart, LineChart, GridComponent, TooltipComponent, CanvasRenderer]);
-
-interface Series {
-  name: string;
-  values: (number | null)[];
-  tone: string;
-  shape: "bar" | "line" | "area";
-  dashed: boolean;
-  stack: string | null;
-  hrefs: (string | null)[];
-}
-
-interface Chart {
-  locale: string;
-  grain: "day" | "week" | "month" | "quarter" | "year" | "category";
-  points: string[];
-  names: string[];
-  unit: "money" | "number" | "percent";
-  currency: string | null;
-  digits: number;
-  series: Series[];
-}
 
 class Formats {
   private readonly full: Intl.NumberFormat;
   private readonly short: Intl.NumberFormat;
-  private readonly scale: number;
 
   constructor(private readonly chart: Chart) {
     const money: Intl.NumberFormatOptions =
@@ -44,7 +23,6 @@ class Formats {
     const percent: Intl.NumberFormatOptions = chart.unit === "percent" ? { style: "percent" } : {};
     const kind = { ...money, ...percent };
     const digits = chart.unit === "percent" ? 1 : chart.digits;
-    this.scale = 10 ** chart.digits;
     this.full = new Intl.NumberFormat(chart.locale, {
       ...kind,
       minimumFractionDigits: chart.unit === "money" ? digits : 0,
@@ -56,10 +34,6 @@ class Formats {
       minimumFractionDigits: 0,
       maximumFractionDigits: 1,
     });
-  }
-
-  drawn(value: number | null): number | null {
-    return value === null ? null : value / this.scale;
   }
 
   value(value: number | null | undefined): string {
@@ -197,36 +171,12 @@ class TakingsChart extends HTMLElement {
     const { chart, drawing } = this;
     if (!chart || !drawing) return;
     const formats = new Formats(chart);
-    const text = this.colour("--text-soft");
     const font = getComputedStyle(this).fontFamily;
-    const shown = chart.series.map((series, index) => ({ series, index })).filter(({ index }) => !this.hidden_.has(index));
-    const stackEnds = new Map<string, number>();
-    shown.forEach(({ series, index }) => series.stack && series.shape === "bar" && stackEnds.set(series.stack, index));
+    const paint = { colour: (name: string) => this.colour(name), font };
+    const writing = { axis: (value: number) => formats.axis(value), point: (index: number) => formats.point(index, false) };
     drawing.setOption(
       {
-        animation: false,
-        textStyle: { fontFamily: font, color: text },
-        grid: { left: 4, right: 12, top: 14, bottom: 2, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
-        xAxis: {
-          type: "category",
-          data: chart.points.map((_, index) => index),
-          axisLine: { lineStyle: { color: this.colour("--line-strong") } },
-          axisTick: { show: false },
-          axisLabel: {
-            color: text,
-            fontSize: 12,
-            hideOverlap: true,
-            formatter: (value: string) => formats.point(Number(value), false),
-          },
-          axisPointer: { label: { show: false } },
-        },
-        yAxis: {
-          type: "value",
-          splitNumber: 4,
-          minInterval: chart.unit === "number" || (chart.unit === "money" && chart.digits === 0) ? 1 : 0,
-          axisLabel: { color: text, fontSize: 12, formatter: (value: number) => formats.axis(value) },
-          splitLine: { lineStyle: { color: this.colour("--line") } },
-        },
+        ...optionOf(chart, writing, paint, this.hidden_),
         tooltip: {
           trigger: "axis",
           renderMode: "richText",
@@ -242,44 +192,6 @@ class TakingsChart extends HTMLElement {
           },
           formatter: (items: { dataIndex: number }[]) => this.tip(items[0]?.dataIndex ?? 0, formats),
         },
-        series: shown.map(({ series, index }) => {
-          const colour = this.colour(`--chart-${series.tone}`);
-          const common = {
-            id: String(index),
-            name: series.name,
-            data: series.values.map((value) => formats.drawn(value)),
-            ...(series.stack ? { stack: series.stack, stackStrategy: "samesign" as const } : {}),
-            emphasis: { disabled: true },
-            cursor: "inherit",
-          };
-          if (series.shape === "bar") {
-            const end = series.stack === null || stackEnds.get(series.stack) === index;
-            return {
-              ...common,
-              type: "bar",
-              barMaxWidth: 36,
-              barCategoryGap: "28%",
-              itemStyle: {
-                color: colour,
-                opacity: series.dashed ? 0.4 : 1,
-                borderRadius: end ? [3, 3, 0, 0] : 0,
-                ...(series.dashed ? { borderColor: colour, borderType: "dashed" } : {}),
-              },
-            };
-          }
-          return {
-            ...common,
-            type: "line",
-            showSymbol: chart.points.length === 1,
-            symbol: "circle",
-            symbolSize: 7,
-            connectNulls: false,
-            z: series.dashed ? 2 : 3,
-            lineStyle: { color: colour, width: series.dashed ? 1.5 : 2.25, type: series.dashed ? "dashed" : "solid" },
-            itemStyle: { color: colour },
-            ...(series.shape === "area" ? { areaStyle: { color: colour, opacity: 0.14 } } : {}),
-          };
-        }),
       },
       { notMerge: true },
     );
@@ -288,7 +200,7 @@ class TakingsChart extends HTMLElement {
   private tip(index: number, formats: Formats): string {
     const lines = [formats.point(index, true)];
     this.chart?.series.forEach((series, place) => {
-      if (!this.hidden_.has(place)) lines.push(`${series.name}: ${formats.value(formats.drawn(series.values[index] ?? null))}`);
+      if (!this.hidden_.has(place)) lines.push(`${series.name}: ${formats.value(drawn(this.chart as Chart, series.values[index] ?? null))}`);
     });
     return lines.join("\n");
   }

@@ -1,0 +1,256 @@
+"""Dashboards, the explanation of each figure and their files, over HTTP and in a browser, on the simulated company."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+from openpyxl import load_workbook
+
+from takings import catalog
+from takings.accounts import Person
+from takings.connections import Credentials
+from takings.metrics import Registry
+from takings.reports import load_dashboards
+from takings.simulator import Simulator
+
+from .conftest import PASSWORD, Look, Site, as_json
+
+BOARDS = {one.name: one for one in load_dashboards(Registry.load(catalog.load()))}
+DAYS = "from=2025-11-01&to=2026-10-31"
+CURRENCIES = ("eur", "usd")
+
+
+@pytest.fixture(scope="module")
+def company(make_site: Callable[..., Site], simulator: Simulator) -> Site:
+    """A product with the company in it, and its figures."""
+    stripe = {name.removeprefix("TAKINGS_").lower(): value for name, value in simulator.environ().items()}
+    site = make_site(**stripe)
+    site.administrator()
+    app = site.app
+    credentials = Credentials(way="key", secret=simulator.live_key)
+    pending = app.connections.pend(None, credentials, app.connections.probe(credentials))
+    made = app.connections.confirm(None, pending, "Company", None)
+    assert app.sync.run_once(made.id).state == "complete"
+    return site
+
+
+@pytest.fixture(scope="module")
+def owner(company: Site) -> Person:
+    return company.app.people.authenticate("ada@example.com", PASSWORD)
+
+
+@pytest.fixture(scope="module")
+def client(company: Site, owner: Person) -> Iterator[httpx2.Client]:
+    with company.client(owner) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def built(company: Site, client: httpx2.Client) -> Site:
+    """The same, once its figures are made; before that the pages say that they are not."""
+    assert as_json(client, "/dashboards/payments")["state"] == "unbuilt"
+    explained = as_json(client, "/explain?metric=gross_volume")
+    assert explained["unbuilt"] and explained["sides"] == []
+    company.app.builder.build("Europe/Paris")
+    return company
+
+
+def rows_of(client: httpx2.Client, href: str) -> list[dict[str, str]]:
+    answer = client.get(href)
+    assert answer.status_code == 200, answer.text
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+def summed(client: httpx2.Client, side: dict[str, Any]) -> int:
+    """Return what all contributions of one side add up to, read from its file."""
+    rows = rows_of(client, side["exports"]["csv"])
+    assert len(rows) == side["lines"]
+    return sum(int(row.get("amount_minor") or row["amount"]) for row in rows)
+
+
+def explains(client: httpx2.Client, app: Any, metric: str, href: str, value: str | None) -> None:
+    """Hold an explanation to the figure that leads to it: the same value, and contributions that add up to it."""
+    page = as_json(client, href)
+    assert Fraction(page["value"] or 0) == Fraction(value or 0), href
+    for side in page["sides"]:
+        assert summed(client, side) == side["amount"], href
+        assert sum(one["amount"] for one in side["groups"]) == side["amount"] or side["left"], href
+    figure = app.registry.figure(metric)
+    if page["value"] is not None and len(page["sides"]) == 2 and figure.unit == "share":
+        over, under = page["sides"]
+        assert Fraction(page["value"]) == Fraction(over["amount"] * figure.times, under["amount"]), href
+
+
+@pytest.mark.parametrize("currency", CURRENCIES)
+@pytest.mark.parametrize("name", sorted(BOARDS))
+def test_every_tile_is_what_its_contributions_add_up_to(
+    built: Site, client: httpx2.Client, name: str, currency: str
+) -> None:
+    page = as_json(client, f"/dashboards/{name}?{DAYS}&grain=month&currency={currency}")
+    assert page["state"] in ("shown", "empty")
+    tiles = {tile["metric"]: tile for section in page["sections"] for tile in section["tiles"]}
+    for metric, tile in tiles.items():
+        explains(client, built.app, metric, tile["href"], tile["value"])
+    if currency == "eur" and page["state"] == "shown":
+        assert any(tile["value"] for tile in tiles.values())
+
+
+@pytest.mark.parametrize("name", sorted(BOARDS))
+def test_every_table_adds_up_and_its_cells_are_explained(built: Site, client: httpx2.Client, name: str) -> None:
+    page = as_json(client, f"/dashboards/{name}?{DAYS}&grain=month")
+    for section in page["sections"]:
+        for table in (one for one in section["tables"] if not one["heat"] and one["lines"]):
+            *lines, total = table["lines"]
+            for at, cell in enumerate(total["cells"]):
+                metric = parse_qs(urlsplit(cell["href"]).query)["metric"][0]
+                if metric in built.app.registry.measures:
+                    assert sum(int(line["cells"][at]["value"] or 0) for line in lines) == int(cell["value"] or 0)
+            first = lines[0]
+            for cell in first["cells"][:2]:
+                metric = parse_qs(urlsplit(cell["href"]).query)["metric"][0]
+                explains(client, built.app, metric, cell["href"], cell["value"])
+            filtered = as_json(client, first["href"])
+            assert any(menu["active"] for menu in filtered["filters"])
+
+
+@pytest.mark.parametrize("name", sorted(BOARDS))
+def test_every_chart_leads_to_what_its_points_are_made_of(built: Site, client: httpx2.Client, name: str) -> None:
+    page = as_json(client, f"/dashboards/{name}?{DAYS}&grain=month")
+    for section in page["sections"]:
+        for card in (one for one in section["charts"] if one["chart"]):
+            for series in card["chart"]["series"]:
+                leads = [(href, value) for href, value in zip(series["hrefs"], series["values"], strict=False) if href]
+                for href, value in leads[-1:]:
+                    explained = as_json(client, href)
+                    exact = Fraction(explained["value"] or 0)
+                    if card["chart"]["unit"] == "percent" or isinstance(value, float):
+                        assert float(exact) == pytest.approx(value)
+                    else:
+                        assert round(exact) == value, href
+
+
+def test_what_is_compared_is_the_time_before(built: Site, client: httpx2.Client) -> None:
+    page = as_json(client, "/dashboards/payments?from=2026-10-01&to=2026-10-31")
+    before = as_json(client, "/dashboards/payments?from=2026-09-01&to=2026-09-30")
+    now, then = (one["sections"][0]["tiles"][0] for one in (page, before))
+    assert then["text"] in now["before"]
+    share = (Fraction(now["value"]) - Fraction(then["value"])) / Fraction(then["value"])
+    assert now["delta"] == ("+" if share > 0 else "−") + f"{abs(float(share)) * 100:.1f}%"
+    alone = as_json(client, "/dashboards/payments?from=2026-10-01&to=2026-10-31&compare=none")
+    assert alone["sections"][0]["tiles"][0]["delta"] is None
+
+
+def test_filters_cut_every_figure_and_say_where_they_cannot(built: Site, client: httpx2.Client) -> None:
+    everything = as_json(client, f"/dashboards/payments?{DAYS}")
+    methods = next(menu for menu in everything["filters"] if menu["cut"] == "payment_method")["choices"]
+    parts = [as_json(client, choice["href"]) for choice in methods if choice["href"] != methods[0]["href"]]
+    whole = int(everything["sections"][0]["tiles"][0]["value"])
+    assert sum(int(part["sections"][0]["tiles"][0]["value"] or 0) for part in parts) == whole > 0
+    odd = as_json(client, f"/dashboards/payments?{DAYS}&f_part=charge")
+    rates = [tile for section in odd["sections"] for tile in section["tiles"] if tile["metric"] == "fee_rate"]
+    assert [(tile["value"], bool(tile["note"])) for tile in rates] == [(None, True)]
+    assert as_json(client, f"/dashboards/payments?{DAYS}&f_moon=x")["problems"]
+
+
+def test_it_can_be_asked_as_it_was_known(built: Site, client: httpx2.Client) -> None:
+    page = as_json(client, f"/dashboards/payments?{DAYS}&known=2020-01-01")
+    assert page["state"] == "empty"  # nothing was known then
+    assert as_json(client, f"/dashboards/payments?{DAYS}&known=2020-13-01")["problems"]
+    explained = as_json(client, f"/explain?metric=gross_volume&{DAYS}&known=2020-01-01")
+    assert explained["value"] == "0" and "2020-01-02" in explained["sides"][0]["sql"]
+
+
+def test_an_explanation_says_what_it_speaks_of_and_pages_through_all_lines(built: Site, client: httpx2.Client) -> None:
+    page = as_json(client, f"/explain?metric=gross_volume&{DAYS}&currency=eur")
+    (side,) = page["sides"]
+    assert page["source"].startswith("https://docs.stripe.com/") and not page["short"]
+    assert {one["currency"] for one in page["sums"]} >= {"EUR", "USD"}
+    sql = side["sql"].split(";")[0]
+    asked = {row[0]: row[1] for row in built.app.warehouse.query(sql).rows}
+    assert asked == {"eur": side["amount"]}
+    seen, at = [], page
+    while True:
+        seen += at["sides"][0]["pieces"]
+        if not at["sides"][0]["next"]:
+            break
+        at = as_json(client, at["sides"][0]["next"])
+    assert len(seen) == side["lines"] and sum(one["amount"] for one in seen) == side["amount"]
+    assert len({one["id"] for one in seen}) == len(seen)
+    assert all(one["stripe"] for one in seen)
+    row = as_json(client, seen[0]["href"])
+    assert row["id"] == seen[0]["id"] and ("currency", "eur") in [tuple(field[:2]) for field in row["fields"]]
+    assert client.get("/tables/charges/rows/ch_none").status_code == 404
+    assert client.get("/explain?metric=nothing").status_code == 404
+
+
+def test_one_who_may_not_see_tables_gets_no_way_into_them(built: Site, owner: Person) -> None:
+    reader = built.joined(owner, "read_only")
+    with built.client(reader) as page:
+        explained = as_json(page, f"/explain?metric=gross_volume&{DAYS}")
+        assert explained["sides"][0]["pieces"] and not any(one["href"] for one in explained["sides"][0]["pieces"])
+        assert page.get("/tables/charges/rows/ch_none").status_code == 403
+
+
+@pytest.mark.parametrize("name", sorted(BOARDS))
+def test_everything_comes_as_a_file(built: Site, client: httpx2.Client, name: str) -> None:
+    page = as_json(client, f"/dashboards/{name}?{DAYS}&grain=month")
+    cards = [one for section in page["sections"] for one in section["charts"] + section["tables"] if one["files"]]
+    for card in cards:
+        forms = {href.split("?")[0].rsplit("/", 1)[1]: href for _, href in card["files"]["files"]}
+        assert set(forms) == ({"csv", "excel", "png", "svg"} if "chart" in card else {"csv", "excel"})
+        assert rows_of(client, forms["csv"])
+    for card in [one for one in cards if "chart" in one][:1]:
+        forms = {href.split("?")[0].rsplit("/", 1)[1]: href for _, href in card["files"]["files"]}
+        svg, png = client.get(forms["svg"]), client.get(forms["png"])
+        assert svg.headers["content-type"].startswith("image/svg+xml") and card["title"] in svg.text
+        assert png.content.startswith(b"\x89PNG") and "attachment" in png.headers["content-disposition"]
+    for card in cards[:1]:
+        excel = next(href for _, href in card["files"]["files"] if "/excel?" in href)
+        book = load_workbook(io.BytesIO(client.get(excel).content))
+        assert book.worksheets[0].max_row > 1 and book["About"].max_row > 4
+    assert client.get(f"/dashboards/{name}/c9-9/csv").status_code == 404
+    assert client.get(f"/dashboards/{name}/c0-0/pdf?{DAYS}").status_code == 404
+
+
+def test_a_product_without_an_account_says_what_to_do(site: Site, ada: Person) -> None:
+    with site.client(ada) as nobody:
+        assert as_json(nobody, "/dashboards/payments")["state"] == "connect"
+        assert nobody.get("/dashboards/none").status_code == 404
+        assert nobody.get("/explain?metric=gross_volume").status_code == 404
+        assert nobody.get("/dashboards/payments/c0-0/png").status_code == 404
+        assert len(as_json(nobody, "/dashboards")["entries"]) == len(BOARDS)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("locale", "theme", "width"), [("en", "light", 1280), ("fr", "dark", 390)])
+def test_pages_look_and_lead_where_they_should(
+    built: Site, owner: Person, look: Callable[..., Look], locale: str, theme: str, width: int
+) -> None:
+    window = look(owner, on=built, locale=locale, theme=theme, width=width)
+    explain = f"/explain?metric=fee_rate&{DAYS}"
+    for path in ("/dashboards", *(f"/dashboards/{name}?{DAYS}&grain=month" for name in BOARDS), explain):
+        page = window.at(path)
+        assert not window.is_too_wide(), path
+        for menu in page.locator("details.menu > summary").all() if width > 1000 else ():
+            menu.click()
+        assert window.violations() == [], path
+    page = window.at(f"/dashboards/payments?{DAYS}&grain=month")
+    page.wait_for_selector("takings-chart[data-drawn]")
+    page.locator(".tile-value a").first.click()
+    page.wait_for_url("**/explain?**")
+    page.locator(".board-table tbody th a").first.click()
+    page.wait_for_url("**f_customer=**")
+    assert page.locator(".chip").count() == 1
+    page.locator(".rows-table a").last.scroll_into_view_if_needed()
+    with page.expect_download() as download:
+        window.at(f"/dashboards/payments?{DAYS}&grain=month")
+        page.locator(".exports a", has_text="PNG").first.click()
+    assert download.value.suggested_filename.endswith(".png")
+    assert window.troubles == []
