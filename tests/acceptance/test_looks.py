@@ -13,7 +13,17 @@ from .conftest import Look, Site, cold_bytes
 
 pytestmark = pytest.mark.browser
 
-MINE = ("/", "/tables", "/tables/charges", "/profile", "/welcome", "/admin/people", "/no/such/page")
+MINE = (
+    "/",
+    "/dashboards",
+    "/dashboards/payments",
+    "/tables",
+    "/tables/charges",
+    "/profile",
+    "/welcome",
+    "/admin/people",
+    "/no/such/page",
+)
 CONNECTING = ("/admin/connections", "/admin/connections/new", "/admin/connections/new/stripe")
 STRANGERS = ("/sign-in", "/help")
 

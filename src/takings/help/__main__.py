@@ -12,6 +12,7 @@ import click
 from takings import catalog
 from takings.cli import takings
 from takings.metrics import Derived, Measure, Registry
+from takings.reports import load_dashboards
 from takings.settings import Settings, variable
 from takings.warehouse.sigma import load, reason
 from takings.words import LOCALES, Words
@@ -62,6 +63,16 @@ def settings_table(locale: str) -> str:
         none = field.default is MISSING or field.default is None
         default = "–" if none else f"`{field.default}`"
         lines.append(f"| {name} | {default} | {words(f'cli.setting.{field.name}')} |")
+    return "\n".join(lines)
+
+
+def dashboards_table(locale: str) -> str:
+    """Return the table of all dashboards with the figures on each, in one language."""
+    heads, registry = _HEADINGS[locale], Registry.load(catalog.load())
+    lines = [f"| {heads['dashboard']} | {heads['meaning']} | {heads['figures']} |", "| --- | --- | --- |"]
+    for one in load_dashboards(registry):
+        names = ", ".join(f"`{name}`" for name in one.metrics)
+        lines.append(f"| {one.title[locale]} | {one.intro[locale]} | {names} |")
     return "\n".join(lines)
 
 
