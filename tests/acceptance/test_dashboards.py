@@ -238,8 +238,7 @@ def test_pages_look_and_lead_where_they_should(
     for path in ("/dashboards", *(f"/dashboards/{name}?{DAYS}&grain=month" for name in BOARDS), explain):
         page = window.at(path)
         assert not window.is_too_wide(), path
-        for menu in page.locator("details.menu > summary").all() if width > 1000 else ():
-            menu.click()
+        page.evaluate("document.querySelectorAll('.toolbar details.menu').forEach((menu) => { menu.open = true; })")
         assert window.violations() == [], path
     page = window.at(f"/dashboards/payments?{DAYS}&grain=month")
     page.wait_for_selector("takings-chart[data-drawn]")

@@ -107,13 +107,13 @@ class Table:
 
     Attributes:
         rows: At most as many as were asked for.
-        left: How many groups are not among them.
+        left: How many groups are not among them; None: some, nobody counted.
         rest: What these come to, where figures add up.
         total: What all come to; None where a figure has none.
     """
 
     rows: tuple[Row, ...]
-    left: int
+    left: int | None
     rest: tuple[Fraction | None, ...]
     total: tuple[Fraction | None, ...]
 
@@ -189,7 +189,7 @@ class Board:
         if not all(self.applies(metric) for metric in metrics):
             return None
         figures = [self._registry.figure(metric) for metric in metrics]
-        shown, count = self._groups(metrics[0], by, top)
+        shown, count = self._groups(metrics, by, top)
         only = None if top is None else tuple(shown)
         columns = [self._value(metric, self.view.days, by, only) for metric in metrics]
         rows = tuple(
@@ -203,16 +203,21 @@ class Board:
             (whole or 0) - _sum(row.values[at] for row in rows) if isinstance(figure, Measure) else None
             for at, (figure, whole) in enumerate(zip(figures, total, strict=True))
         )
-        return Table(rows, count - len(rows), rest, total)
+        return Table(rows, None if count is None else count - len(rows), rest, total)
 
-    def _groups(self, metric: str, by: str, top: int | None) -> tuple[list[str | None], int]:
-        """Return the largest groups of a figure, and how many there are."""
-        if top is not None and isinstance(self._registry.figure(metric), Measure):
-            found, count = self._figures.largest(self.view.ask(metric), by, top)
-            return [one.group for one in found], count
-        column = self._value(metric, self.view.days, by)
-        groups = sorted(column, key=lambda group: (-abs(column[group] or 0), group or ""))
-        return groups if top is None else groups[:top], len(groups)
+    def _groups(self, metrics: tuple[str, ...], by: str, top: int | None) -> tuple[list[str | None], int | None]:
+        """Return the largest groups, those of the first figure before others, and how many there are, if that is known."""
+        measures = [metric for metric in metrics if isinstance(self._registry.figure(metric), Measure)]
+        if top is None or metrics[0] not in measures:
+            columns = [self._value(metric, self.view.days, by) for metric in metrics]
+            first = columns[0]
+            found = dict.fromkeys(sorted(first, key=lambda group: (-abs(first[group] or 0), group or "")))
+            found |= dict.fromkeys(group for column in columns for group in column)
+            return list(found) if top is None else list(found)[:top], len(found)
+        ranked = [self._figures.largest(self.view.ask(metric), by, top) for metric in measures]
+        groups = list(dict.fromkeys(one.group for largest, _ in ranked for one in largest))
+        whole = all(count <= top for _, count in ranked)
+        return groups[:top], len(groups) if whole else ranked[0][1] if len(ranked) == 1 else None
 
     def values_of(self, metric: str, cut: str, most: int) -> tuple[str | None, ...]:
         """Return the values of a dimension that occur, whatever is filtered by it now, the largest first.

@@ -463,14 +463,15 @@ class _Drawing:
             )
             for row in table.rows
         ]
-        if table.left:
+        if table.left != 0:
             summed = tuple(
                 Cell(shown(words, figure, value, currency), exact(value), None)
                 if isinstance(figure, Measure)
                 else Cell("", None, None)
                 for figure, value in zip(figures, table.rest, strict=True)
             )
-            lines.append(TableLine(words("dashboards.others", n=table.left), None, summed, "rest"))
+            others = words("dashboards.rest") if table.left is None else words("dashboards.others", n=table.left)
+            lines.append(TableLine(others, None, summed, "rest"))
         lines.append(TableLine(words("dashboards.total"), None, cells(table.total, look.only), "total"))
         return TableCard(title, first, heads, tuple(lines), "", self._files(item, title))
 
