@@ -198,7 +198,7 @@ def frame(app: App, reader: Reader, given: Mapping[str, str]) -> Frame | None:
         state = state.but(currency=None)
     zone = state.zone or (reader.company.time_zone if reader.company else reader.zone)
     today = app.reports.today(zone)
-    extent = app.reports.extent(scope)
+    extent = app.reports.extent(scope) if state.preset == "all" else None
     earliest = extent[0].astimezone(words.zone).date() if extent else None
     days = state.days(today, earliest)
     grain = fitting_grain(days, state.grain)
