@@ -78,7 +78,8 @@ def explain(
     with opened(settings_for(home=home)) as app:
         figure = app.registry.figure(metric)
         behind = app.registry.behind(metric)
-        app.builder.build(app.zone())
+        models = {one.model for one in behind}
+        failed = [one.model for one in app.builder.build(app.zone()) if one.failed and one.model in models]
         figures = app.figures.still()
         zone = "UTC" if all(one.utc for one in behind) else app.zone()
         shown = _Shown(
@@ -91,15 +92,26 @@ def explain(
             sums=[_sum(figures, replace(question, measure=one.name), one, every) for one in behind],
             known_at=moment or figures.built_at(metric),
             zone=zone,
-            missing=missing_of(app, question, behind),
+            missing=[
+                *(
+                    (f"metrics.{name}", "it could not be built from what is here, and is too old: tell us.", True)
+                    for name in failed
+                ),
+                *missing_of(app, question, behind),
+            ],
         )
     if as_json:
         print_json(shown.plain())
     else:
         shown.show()
-    for table, reason, _ in shown.missing:
+    return say_missing(shown.missing)
+
+
+def say_missing(missing: list[tuple[str, str, bool]]) -> int:
+    """Say what figures may lack, as :func:`missing_of` returns it, and return the exit code: 1 if any is short."""
+    for table, reason, _ in missing:
         click.echo(f"Not all of {table} is here: {reason}", err=True)
-    return INCOMPLETE if any(short for *_, short in shown.missing) else 0
+    return INCOMPLETE if any(short for *_, short in missing) else 0
 
 
 def missing_of(app: App, question: Question, measures: tuple[Measure, ...]) -> list[tuple[str, str, bool]]:
