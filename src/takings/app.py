@@ -180,7 +180,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         registry=registry,
         builder=Builder(warehouse, registry, clock),
         figures=figures,
-        books=Books(figures, store, audit, clock),
+        books=Books(figures, store, audit, clock, sync.book.loaded),
         journal=Journal(warehouse, figures),
         proof=Proof(
             store,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from fractions import Fraction
 
+    from takings.app import App
     from takings.metrics import Contribution, Derived, Figure, Figures, Measure, Question, Value
     from takings.reports import Missing
 
@@ -65,7 +66,7 @@ def explain(
     from takings.cli.output import print_json
     from takings.errors import Invalid
     from takings.metrics import GRAINS, Question
-    from takings.reports import missing_of
+    from takings.reports import Missing
 
     if period and at:
         raise Invalid("cli.period_or_at", "--period and --at contradict each other: give one of them.")
@@ -78,7 +79,13 @@ def explain(
     with opened(settings_for(home=home)) as app:
         figure = app.registry.figure(metric)
         behind = app.registry.behind(metric)
-        app.builder.build(app.zone())
+        models = {one.model for one in behind}
+        unbuilt = "it could not be built from what is here, and is too old: tell us."
+        failed = [
+            Missing(f"metrics.{one.model}", None, unbuilt, None, short=True)
+            for one in app.builder.build(app.zone())
+            if one.failed and one.model in models
+        ]
         figures = app.figures.still()
         zone = "UTC" if all(one.utc for one in behind) else app.zone()
         shown = _Shown(
@@ -91,15 +98,27 @@ def explain(
             sums=[_sum(figures, asked, one, every) for one, asked in figures.sides(question)],
             known_at=moment or figures.built_at(metric),
             zone=zone,
-            missing=missing_of(app.registry, app.connections, app.health, question),
+            missing=[*failed, *missing_here(app, question)],
         )
     if as_json:
         print_json(shown.plain())
     else:
         shown.show()
-    for one in shown.missing:
+    return say_missing(shown.missing)
+
+
+def missing_here(app: App, question: Question) -> list[Missing]:
+    """Return what a figure may lack; see :func:`takings.reports.missing_of`."""
+    from takings.reports import missing_of
+
+    return missing_of(app.registry, app.connections, app.health, question)
+
+
+def say_missing(missing: list[Missing]) -> int:
+    """Say what figures may lack, and return the exit code: 1 if any is short."""
+    for one in missing:
         click.echo(f"Not all of {one.where} is here: {one.reason}", err=True)
-    return INCOMPLETE if any(one.short for one in shown.missing) else 0
+    return INCOMPLETE if any(one.short for one in missing) else 0
 
 
 @dataclass(frozen=True, slots=True)

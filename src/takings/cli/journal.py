@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from takings.app import App
     from takings.metrics import Entry
 
-INCOMPLETE = 1
 _COLUMNS = (
     "accounting_period", "booked_date", "currency", "debit", "credit", "amount", "event_type", "entry_id",
     "transaction_model_id", "invoice_id", "invoice_line_item_id", "customer_id", "subscription_id", "product_id", "price_id",
@@ -208,18 +207,17 @@ def _statement(
 def _built(home: Path | None, account: str | None, livemode: bool) -> Iterator[tuple[App, Callable[[], int]]]:
     """Lend the parts with the journal up to date, and what says whether a table behind it is short, and ends with 1 then."""
     from takings.cli.common import opened, settings_for
+    from takings.cli.explain import missing_here, say_missing
+    from takings.cli.metrics import say_failed
     from takings.metrics import Question
-    from takings.reports import missing_of
 
-    short = False
+    code = 0
     with opened(settings_for(home=home)) as app:
-        app.builder.build(app.zone())
+        code = say_failed(app.builder.build(app.zone()))
         question = Question("journal_difference", account=account, livemode=livemode)
-        missing = missing_of(app.registry, app.connections, app.health, question)
-        yield app, lambda: INCOMPLETE if short else 0
-    for one in missing:
-        click.echo(f"Not all of {one.where} is here: {one.reason}", err=True)
-        short = short or one.short
+        missing = missing_here(app, question)
+        yield app, lambda: code
+    code = say_missing(missing) or code
 
 
 def _write(columns: Sequence[str], rows: Any, form: str) -> None:

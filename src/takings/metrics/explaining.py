@@ -516,7 +516,7 @@ class Figures:
         marks = self._warehouse.marks() if self._marks is None else self._marks
         if model.table not in marks:
             raise unbuilt()
-        return (marks[model.table], marks.get(model.past), marks.get(FILLINGS), sql, tuple(sorted(values.items())))
+        return (marks[model.table], marks.get(model.past), sql, tuple(sorted(values.items())))
 
     def _span(self, measure: Measure, question: Question, grain: Grain) -> tuple[date | None, date | None]:
         """Return first and last day that lines of a measure fall on, as far as the question leaves them open."""

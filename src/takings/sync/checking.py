@@ -126,17 +126,24 @@ class Checking:
             Unavailable: The warehouse is held by others; try again.
         """
         found: list[Delivery] = []
-        for group in self._groups.values():
-            if group.open == 0 and not group.searched and not group.failed and group.began is not None:
+        read = [
+            group
+            for group in self._groups.values()
+            if group.open == 0 and not group.searched and not group.failed and group.began is not None
+        ]
+        done = [(key, whole) for key, whole in self._wholes.items() if whole.done]
+        # Most lists of most companies have nothing, and to look for rows in an empty table is dear.
+        empty = self._warehouse.empty() if read or done else frozenset()
+        for group in read:
+            if self._catalog.endpoint(group.stretch.list).table not in empty:
                 found += self._search(group)
-                group.searched = True
-        for key, whole in list(self._wholes.items()):
-            if whole.done:
-                table = self._catalog.endpoint(whole.window.list).table
-                ids = self._children(table, whole)
-                if ids:
-                    found.append(self._delivery(table, ids, whole.began, whole.window.parent))
-                del self._wholes[key]
+            group.searched = True
+        for key, whole in done:
+            table = self._catalog.endpoint(whole.window.list).table
+            ids = [] if table in empty else self._children(table, whole)
+            if ids:
+                found.append(self._delivery(table, ids, whole.began, whole.window.parent))
+            del self._wholes[key]
         return found
 
     def doubtful(self) -> list[Window]:

@@ -108,6 +108,8 @@ class Writer:
     def __init__(self, engine: Engine, tables: dict[str, Table]) -> None:
         self._engine = engine
         self._tables = tables
+        #: Tables that have, or had, rows: the others are asked nothing, since a question to an empty one is dear.
+        self._filled: set[str] = set()
         self._log = get("warehouse")
 
     def write(self, deliveries: Sequence[Delivery]) -> WriteResult:
@@ -139,6 +141,7 @@ class Writer:
 
         def look(session: Session) -> WriteResult:
             result = WriteResult()
+            self._look_for_rows(session, groups)
             for (name, scope), group in groups.items():
                 change = result.table(name, scope)
                 self._judge(session, self._tables[name], scope, group, change)
@@ -188,6 +191,7 @@ class Writer:
         versions: list[pa.Table] = []
         session.execute("BEGIN TRANSACTION")
         try:
+            self._look_for_rows(session, groups)
             for (name, scope), group in groups.items():
                 change = result.table(name, scope)
                 if group.newest:
@@ -216,6 +220,12 @@ class Writer:
             raise
         return result
 
+    def _look_for_rows(self, session: Session, groups: dict[tuple[str, Scope], _Group]) -> None:
+        """See which of the tables have rows, at a session's moment. What has had some counts as filled for good."""
+        unknown = {name for name, _ in groups} - self._filled
+        if unknown:
+            self._filled |= unknown - self._engine.empty(session)
+
     def _judge(
         self, session: Session, table: Table, scope: Scope, group: _Group, change: TableChange
     ) -> tuple[list[_State], list[_State], list[_State]]:
@@ -230,14 +240,14 @@ class Writer:
         late = list(group.others)
         if not group.newest:
             return keep, late, again
-        bounds = group.bounds(table)
-        ids = pa.array(list(group.newest), pa.string())
-        session.register("incoming", pa.table({"id": ids}))
         here: dict[str, tuple[str, int, bool]] = {}
-        if session.execute(table.any_known(bounds)).fetchone():
-            known_rows = session.execute(table.existing(bounds), [scope.account, scope.livemode]).fetchall()
-            here = {row[0]: row[1:] for row in known_rows}
-        session.unregister("incoming")
+        if table.resource.table in self._filled:
+            bounds = group.bounds(table)
+            session.register("incoming", pa.table({"id": pa.array(list(group.newest), pa.string())}))
+            if session.execute(table.any_known(bounds)).fetchone():
+                known_rows = session.execute(table.existing(bounds), [scope.account, scope.livemode]).fetchall()
+                here = {row[0]: row[1:] for row in known_rows}
+            session.unregister("incoming")
         tied = {
             other.id
             for other in group.others
