@@ -39,7 +39,7 @@ SPAN: Final = ("since_s", "until_s")
 """Columns of models whose lines may accrue over a span of time."""
 
 _HEADER: Final = re.compile(r"\A/\*\n(.*?)\n\*/\n", re.S)
-_READS: Final = re.compile(r"\b(stripe|metrics)\.([a-z_0-9]+)")
+_READS: Final = re.compile(r"\b(raw|stripe|metrics)\.([a-z_0-9]+)")
 _PARAMETER: Final = re.compile(r"\$([a-z_]+)")
 
 
