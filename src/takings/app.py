@@ -17,7 +17,7 @@ from takings.alerts import Alerts, BudgetFacts, Budgets
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
-from takings.metrics import Books, Builder, Figures, Journal, Keeping, Registry
+from takings.metrics import Books, Builder, Figures, Journal, Keeping, Recurring, Registry
 from takings.proof import Proof, ProofBook, Verifier
 from takings.reports import Reports
 from takings.settings import Settings
@@ -91,6 +91,7 @@ class App:
     figures: Figures
     books: Books
     journal: Journal
+    recurring: Recurring
     proof: Proof
     alerts: Alerts
     reports: Reports
@@ -155,6 +156,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
     health = HealthBook(store, catalog, settings)
     registry = Registry.load(catalog)
     figures = Figures(warehouse, registry, clock)
+    builder = Builder(warehouse, registry, clock)
     return App(
         settings=settings,
         clock=clock,
@@ -172,10 +174,11 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         health=health,
         rereading=Rereading(store, connections, health, sync.stretches, audit, clock),
         registry=registry,
-        builder=Builder(warehouse, registry, clock),
+        builder=builder,
         figures=figures,
         books=Books(figures, store, audit, clock),
         journal=Journal(warehouse, figures),
+        recurring=Recurring(warehouse, registry, builder, figures, clock),
         proof=Proof(
             store,
             warehouse,

@@ -120,6 +120,8 @@ class Model:
             ``until_s``, seconds since 1970, both empty in lines that fall at once. They reach into the future.
         sql: The statement without the header.
         parameters: Names of the values it takes.
+        through: Name of a step of :data:`takings.metrics.steps.STEPS` that turns the SQL's answer into the table's rows, where SQL
+            cannot say it exactly; empty where the answer is the table.
     """
 
     name: str
@@ -133,6 +135,7 @@ class Model:
     spread: bool
     sql: str
     parameters: frozenset[str]
+    through: str = ""
 
     @classmethod
     def read(cls, name: str, text: str) -> Model:
@@ -171,6 +174,7 @@ class Model:
             spread=bool(header.get("spread", False)),
             sql=sql,
             parameters=frozenset(_PARAMETER.findall(sql)),
+            through=str(header.get("through", "")),
         )
 
     @property

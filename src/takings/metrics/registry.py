@@ -105,6 +105,14 @@ class Registry:
                     found |= set(_STATES_OF.findall(self._by_name[model].sql))
         return frozenset(found)
 
+    def tables(self, model: str) -> frozenset[str]:
+        """Return the qualified names of the tables that a model's lines come from, other than those of models."""
+        found: set[str] = set()
+        for need in self._by_name[model].needs:
+            schema, _, name = need.partition(".")
+            found |= self.tables(name) if schema == "metrics" else {need}
+        return frozenset(found)
+
     def figure(self, name: str) -> Measure | Derived:
         """Return a measure or a derived figure.
 
