@@ -255,9 +255,7 @@ def tiered(tiers: Iterable[Tier], mode: str, quantity: int) -> Fraction:
 
 _read = msgspec.json.Decoder(Subscription, strict=False)
 
-ANSWERS: Final = pa.schema(
-    [("question", pa.string()), ("net", pa.list_(pa.int64())), ("gross", pa.list_(pa.int64()))]
-)
+ANSWERS: Final = pa.schema([("question", pa.string()), ("net", pa.list_(pa.int64())), ("gross", pa.list_(pa.int64()))])
 
 
 def answers(questions: pa.Table) -> pa.Table:
@@ -278,4 +276,3 @@ def answers(questions: pa.Table) -> pa.Table:
         net.append([None if one is None else half_even(one.net) for one in found])
         gross.append([None if one is None else half_even(one.gross) for one in found])
     return pa.table([texts, net, gross], schema=ANSWERS)
-

@@ -90,9 +90,15 @@ class Recurring:
         if policy.switches == DEFAULT.switches:
             yield self._figures
             return
-        names = sorted(model.name for model in self._registry.ordered if model.kind == "lines" and self._switched(model, policy))
+        names = sorted(
+            model.name for model in self._registry.ordered if model.kind == "lines" and self._switched(model, policy)
+        )
         with self._builder.staged(zone, *names, policy=policy) as ask:
             yield _Under(self._warehouse, self._registry, self._clock, ask, frozenset(names))
+
+    def depends(self, model: str, policy: Policy) -> bool:
+        """Tell whether the lines of a model depend on the policy."""
+        return self._switched(self._registry.model(model), policy)
 
     def differences(self, policy: Policy, zone: str) -> list[Difference]:
         """Return the subscriptions on which the two derivations differ, and those that lack what prices them."""

@@ -12,7 +12,6 @@ from takings.errors import Invalid, NotFound
 from takings.metrics.model import BadModel, Derived, Measure, Model
 from takings.warehouse.tables import BRIDGE
 
-
 _STATES_OF: Final = re.compile(r"\bresource = '([a-z_0-9]+)'")
 
 

@@ -56,6 +56,18 @@ FROM stripe.invoice_line_items AS l
 WHERE l._deleted_at IS NULL AND json_extract_string(l.parent, '$.subscription_item_details.subscription_item') IS NOT NULL
     AND list_contains(json_extract_string(l.taxes, '$[*].tax_behavior'), 'inclusive')
 """
+_USED_UP: Final = """
+SELECT l._account AS account, l._livemode AS livemode, l.subscription || '/' || l.discount AS id, max(l.until) AS until
+FROM (
+    SELECT b._account, b._livemode, json_extract_string(b.parent, '$.subscription_item_details.subscription') AS subscription,
+        unnest(json_extract_string(b.discount_amounts, '$[*].discount')) AS discount,
+        to_timestamp(CAST(json_extract_string(b.period, '$.end') AS BIGINT)) AS until
+    FROM stripe.invoice_line_items AS b
+    WHERE b._deleted_at IS NULL
+) AS l
+WHERE l.subscription IS NOT NULL
+GROUP BY 1, 2, 3
+"""
 _RATES: Final = "SELECT x.id AS id, x.percentage AS percentage FROM stripe.tax_rates AS x WHERE x.inclusive"
 
 Key = tuple[str, bool, str]
@@ -115,6 +127,8 @@ class _Scan:
             for row in self._rows(_DISCOUNTS)
         }
         self._customers = {_key(row): _term_of_customer(row) for row in self._rows(_ON_CUSTOMERS)}
+        # What is off one invoice only is off for the time that this invoice is for.
+        self._used_up = {_key(row): row["until"] for row in self._rows(_USED_UP)} if switches.once else {}
         rates = {row["id"]: row["percentage"] for row in self._rows(_RATES)}
         latest: dict[Key, tuple[int, tuple[float, ...]]] = {}
         for row in self._rows(_INCLUDED):
@@ -162,7 +176,9 @@ class _Scan:
             terms = [("customer", of_customer)]
         asked: list[Item] = []
         ids: list[str] = []
-        for item in sorted(self._items[found.account, found.livemode, found.subscription], key=lambda one: str(one["id"])):
+        for item in sorted(
+            self._items[found.account, found.livemode, found.subscription], key=lambda one: str(one["id"])
+        ):
             price = _json(item["price"]) or {}
             recurring = price.get("recurring") or {}
             if recurring.get("usage_type") == "metered":
@@ -211,6 +227,9 @@ class _Scan:
             if term.until is not None and term.until < self._after:
                 continue
             duration = coupon["duration"]
+            used_up = self._used_up.get((found.account, found.livemode, f"{found.subscription}/{name}"))
+            if duration == "once" and used_up is not None and used_up < self._after:
+                continue
             counts = duration == "forever" or (duration == "repeating" and self._switches.repeating)
             if counts or (duration == "once" and self._switches.once):
                 kept.append(_discount(coupon))
@@ -237,7 +256,9 @@ def _term_of_customer(row: dict[str, Any]) -> _Term:
     discount = _json(row["discount"])
     coupon = (discount.get("source") or {}).get("coupon") or discount.get("coupon")
     name = coupon["id"] if isinstance(coupon, dict) else coupon
-    moments = [None if (at := discount.get(end)) is None else datetime.fromtimestamp(at, UTC) for end in ("start", "end")]
+    moments = [
+        None if (at := discount.get(end)) is None else datetime.fromtimestamp(at, UTC) for end in ("start", "end")
+    ]
     return _Term((row["account"], row["livemode"], name), *moments)
 
 

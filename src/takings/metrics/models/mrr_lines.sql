@@ -66,6 +66,57 @@ meaning.en = "All movements together: closing less opening."
 meaning.fr = "Tous les mouvements ensemble : la clôture moins l’ouverture."
 sum = "flow"
 source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
+
+[measures.gained_mrr]
+title.en = "Gained MRR"
+title.fr = "MRR gagné"
+meaning.en = "New, reactivation and expansion MRR together."
+meaning.fr = "Le MRR nouveau, réactivé et d’expansion ensemble."
+sum = "flow"
+parts = ["new", "reactivation", "expansion"]
+source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
+
+[measures.lost_mrr]
+title.en = "Lost MRR"
+title.fr = "MRR perdu et réduit"
+meaning.en = "Contraction and churned MRR together. Negative."
+meaning.fr = "Le MRR de contraction et le MRR perdu ensemble. Négatif."
+sum = "flow"
+parts = ["contraction", "churn"]
+source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
+
+[derived.arr]
+title.en = "ARR"
+title.fr = "ARR"
+meaning.en = "Annual recurring revenue: MRR times 12."
+meaning.fr = "Revenu annuel récurrent : le MRR multiplié par 12."
+over = "mrr"
+times = 12
+unit = "money"
+source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
+
+[derived.quick_ratio]
+title.en = "Quick ratio"
+title.fr = "Quick ratio"
+meaning.en = "What was gained for each unit lost: new, reactivation and expansion MRR over contraction and churned MRR."
+meaning.fr = "Ce qui a été gagné pour chaque unité perdue : MRR nouveau, réactivé et d’expansion sur MRR de contraction et perdu."
+over = "gained_mrr"
+under = "lost_mrr"
+flip = true
+unit = "number"
+source = "https://chartmogul.com/saas-metrics/quick-ratio/"
+
+[derived.mrr_churn_rate]
+title.en = "MRR churn rate"
+title.fr = "Taux de perte de MRR"
+meaning.en = "Churned MRR over MRR at the start of the period."
+meaning.fr = "Le MRR perdu sur le MRR au début de la période."
+over = "churned_mrr"
+under = "mrr"
+under_at = "start"
+flip = true
+unit = "share"
+source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 */
 WITH slots AS (
   SELECT

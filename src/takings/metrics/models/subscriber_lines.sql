@@ -64,6 +64,38 @@ sum = "flow"
 unit = "count"
 parts = ["churn_voluntary"]
 source = "https://docs.stripe.com/api/subscriptions/object#subscription_object-cancellation_details-reason"
+
+[derived.arpa]
+title.en = "ARPA"
+title.fr = "ARPA"
+meaning.en = "Average revenue per account: MRR over subscribers, both at the end of the period."
+meaning.fr = "Revenu moyen par compte : le MRR sur les abonnés, tous deux à la fin de la période."
+over = "mrr"
+under = "subscribers"
+unit = "money"
+source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
+
+[derived.logo_churn]
+title.en = "Logo churn"
+title.fr = "Taux de départ des abonnés"
+meaning.en = "Churned subscribers over subscribers at the start of the period."
+meaning.fr = "Les abonnés perdus sur les abonnés au début de la période."
+over = "churned_subscribers"
+under = "subscribers"
+under_at = "start"
+flip = true
+unit = "share"
+source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
+
+[derived.ltv]
+title.en = "Lifetime value"
+title.fr = "Valeur vie client"
+meaning.en = "ARPA over logo churn, which is not rounded before: what a subscriber is expected to bring in all, if the period is a month."
+meaning.fr = "L’ARPA sur le taux de départ, non arrondi avant : ce qu’un abonné devrait rapporter en tout, si la période est un mois."
+over = "arpa"
+under = "logo_churn"
+unit = "money"
+source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 */
 SELECT
   g.id AS id,
