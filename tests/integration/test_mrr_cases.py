@@ -110,8 +110,13 @@ class Books:
             "default_tax_rates": [], "latest_invoice": None, "items": {"object": "list", "data": rows, "has_more": False},
         } | more  # fmt: skip
         self.write("subscriptions", body, at=at, source=source)
-        for row in rows:
-            self.write("subscription_items", row, at=at, parent=id, source=source)
+        self._waiting.append(
+            Delivery(
+                table="subscription_items", scope=Scope(self.account, True), as_of=at, known_at=at, source=source,
+                items=tuple(Item.of(row["id"], row["created"], json.dumps(row).encode()) for row in rows),
+                api_version="2026-10-28.endive", parent=id, all_of="subscriptions",
+            )
+        )  # fmt: skip
 
     def line(self, invoice: str, sub: str, price: str, quantity: int, start: str, end: str, **more: Any) -> None:
         """Make a line of an invoice, and the invoice."""

@@ -384,12 +384,15 @@ class Writer:
         """Find children whose parent, in the state that is now the newest, does not have them any more."""
         found: dict[tuple[str, Scope], dict[str, Delivery]] = {}
         changed = {key: frozenset(change.changed_ids) for key, change in result.tables.items()}
+        # Of a parent that came in several states at once, an older one may have brought children that the newest lacks.
+        several = {key: frozenset(state.id for state in group.others) for key, group in groups.items()}
         for (name, scope), group in groups.items():
-            doubtful = {
-                parent: whole
-                for parent, whole in group.whole.items()
-                if whole[1].look or parent in changed.get((whole[1].all_of or "", scope), ())
-            }
+
+            def is_doubtful(parent: str, delivery: Delivery, scope: Scope = scope) -> bool:
+                key = (delivery.all_of or "", scope)
+                return delivery.look or parent in changed.get(key, ()) or parent in several.get(key, ())
+
+            doubtful = {parent: whole for parent, whole in group.whole.items() if is_doubtful(parent, whole[1])}
             if not doubtful:
                 continue
             session.register("parents", pa.table({"id": pa.array(list(doubtful), pa.string())}))

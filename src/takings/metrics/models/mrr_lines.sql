@@ -3,7 +3,7 @@ kind = "lines"
 meaning.en = "Each change of monthly recurring revenue, item by item of every subscription, in the movement that its customer's day comes to."
 meaning.fr = "Chaque changement du revenu mensuel récurrent, élément par élément de chaque abonnement, dans le mouvement auquel revient la journée de son client."
 grain = ["account", "livemode", "id"]
-dimensions = ["customer", "subscription", "price", "product", "billing_interval", "reason", "country", "basis"]
+dimensions = ["customer", "subscription", "price", "product", "billing_interval", "reason", "country", "basis", "slot"]
 needs = ["metrics.stg_mrr_changes"]
 
 [measures.mrr]

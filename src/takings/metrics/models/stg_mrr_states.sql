@@ -124,7 +124,19 @@ asked AS (
   LEFT JOIN whole_discounts AS w
     ON w.account = s.account AND w.livemode = s.livemode AND w.subscription = s.subscription AND w.at = s.at AND w.item IS NULL
 )
-SELECT a.*
+SELECT
+  a.account AS account,
+  a.livemode AS livemode,
+  a.subscription AS subscription,
+  a.at AS at,
+  a.customer AS customer,
+  a.currency AS currency,
+  a.state AS state,
+  a.cancellation AS cancellation,
+  a.reconstructed AS reconstructed,
+  a.moved AS moved,
+  a.items AS items,
+  a.question AS question
 FROM asked AS a
 WINDOW by_time AS (PARTITION BY a.account, a.livemode, a.subscription ORDER BY a.at)
 QUALIFY coalesce(
