@@ -18,8 +18,8 @@ from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
 from takings.metrics import Books, Builder, Figures, Journal, Keeping, Recurring, Registry
-from takings.proof import Proof, ProofBook, Verifier
-from takings.reports import Reports
+from takings.proof import MonthEnd, Proof, ProofBook, Verifier
+from takings.reports import Reports, StripeCompare, StripeReports
 from takings.settings import Settings
 from takings.simulator.process import Simulator
 from takings.store import Store, Vault
@@ -93,8 +93,11 @@ class App:
     journal: Journal
     recurring: Recurring
     proof: Proof
+    month_end: MonthEnd
     alerts: Alerts
     reports: Reports
+    stripe_reports: StripeReports
+    stripe_compare: StripeCompare
     sample: Sample
 
     def worker(self) -> Worker:
@@ -157,6 +160,8 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
     registry = Registry.load(catalog)
     figures = Figures(warehouse, registry, clock)
     builder = Builder(warehouse, registry, clock)
+    stripe_reports = StripeReports(warehouse)
+    proofs = ProofBook(store, connections, audit, clock)
     return App(
         settings=settings,
         clock=clock,
@@ -185,11 +190,14 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
             catalog,
             connections,
             deliveries,
-            ProofBook(store, connections, audit, clock),
+            proofs,
             settings,
             clock,
         ),
+        month_end=MonthEnd(store, warehouse, catalog, proofs, clock),
         alerts=Alerts(store, vault, settings, clock, audit, _budgets(connections, health, clock)),
         reports=Reports(warehouse, clock),
+        stripe_reports=stripe_reports,
+        stripe_compare=StripeCompare(warehouse, catalog, stripe_reports),
         sample=sample,
     )

@@ -69,8 +69,9 @@ class Site:
         )
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def _logs_as_in_the_product() -> None:
+    """Set logging up before each test: a command that another test ran in this process may have made it quieter."""
     log.configure()
 
 

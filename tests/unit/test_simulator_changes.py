@@ -212,6 +212,7 @@ def test_a_deleted_customer_takes_subscriptions_tax_ids_and_pending_items_along(
         "invoiceitem.deleted",
     }
     assert desk.ask(f"/v1/customers/{owner}/tax_ids")[0] == 404
+    assert owner not in {t["customer"] for t in desk.truth("tax_ids").values()}
     told = len(desk.through("/v1/events", limit=100))
     other = desk.through("/v1/customers")[7]
     desk.do("delete", other, event=False)

@@ -43,15 +43,23 @@ def books(context: click.Context, as_json: bool, home: Path | None) -> None:
 @books.command("close", short_help="Close a month, and every month before it.")
 @click.argument("month")
 @home_option
-def close(month: str, home: Path | None) -> None:
+def close(month: str, home: Path | None) -> int:
     """Close MONTH, such as 2026-10: build all figures, then let them stay as they are."""
     from takings.cli.common import opened, settings_for
+    from takings.cli.explain import missing_of, say_missing
+    from takings.cli.metrics import say_failed
+    from takings.metrics import Question
 
     with opened(settings_for(home=home)) as app:
         day = month_of(month)
-        app.builder.build(app.zone())
+        everything = tuple(app.registry.measures.values())
+        short = say_missing(missing_of(app, Question("gross_volume"), everything))
+        if say_failed(app.builder.build(app.zone())) or short:
+            click.echo(f"{day:%Y-%m} stays open until everything is here.", err=True)
+            return 1
         made = app.books.close(None, day, app.today())
     click.echo(f"{made.month:%Y-%m} is closed: what becomes known of it from now on is booked to the next month.")
+    return 0
 
 
 @books.command("reopen", short_help="Open a month again, and every month after it.")
@@ -73,17 +81,19 @@ def reopen(month: str, home: Path | None) -> None:
 @click.option("--test", is_flag=True, help="Data of sandboxes instead of live data.")
 @json_option
 @home_option
-def show(metric: str, month: str, account: str | None, test: bool, as_json: bool, home: Path | None) -> None:
+def show(metric: str, month: str, account: str | None, test: bool, as_json: bool, home: Path | None) -> int:
     """Show METRIC of MONTH: what is its own, and corrections of closed months that became known while it was open."""
     from takings.cli.common import opened, settings_for
-    from takings.cli.explain import spoken
+    from takings.cli.explain import missing_of, say_missing, spoken
+    from takings.cli.metrics import say_failed
     from takings.cli.output import print_json, print_table
     from takings.metrics import Question
 
     with opened(settings_for(home=home)) as app:
         measure = app.registry.measure(metric)
-        app.builder.build(app.zone())
+        code = say_failed(app.builder.build(app.zone()))
         question = Question(metric, month_of(month), account=account, livemode=not test)
+        code = say_missing(missing_of(app, question, (measure,))) or code
         booked = app.books.booked(question)
         lines = app.books.corrections(question)
     if as_json:
@@ -102,11 +112,11 @@ def show(metric: str, month: str, account: str | None, test: bool, as_json: bool
                 ],
             }
         )  # fmt: skip
-        return
+        return code
     click.echo(f"{measure.title['en']}, {month}")
     if not booked:
         click.echo("There is nothing in it.")
-        return
+        return code
     unit = measure.unit
     print_table(
         ("currency", "booked", "of the month", "corrections"),
@@ -118,6 +128,7 @@ def show(metric: str, month: str, account: str | None, test: bool, as_json: bool
     if lines:
         click.echo()
         print_table(_COLUMNS, [_row(sign, one, unit) for sign, one in lines])
+    return code
 
 
 @books.command("restatements", short_help="Show how a figure of past months has changed since.")
@@ -130,18 +141,20 @@ def show(metric: str, month: str, account: str | None, test: bool, as_json: bool
 @home_option
 def restatements(
     metric: str, period: str | None, account: str | None, test: bool, with_lines: bool, as_json: bool, home: Path | None
-) -> None:
+) -> int:
     """Show how METRIC of months that had ended has changed since, when that became known, and by which objects."""
     from takings.cli.common import opened, settings_for
-    from takings.cli.explain import period_of, spoken
+    from takings.cli.explain import missing_of, period_of, say_missing, spoken
+    from takings.cli.metrics import say_failed
     from takings.cli.output import moment, print_json, print_table
     from takings.metrics import Question
 
     start, end = period_of(period) if period else (None, None)
     with opened(settings_for(home=home)) as app:
         measure = app.registry.measure(metric)
-        app.builder.build(app.zone())
+        code = say_failed(app.builder.build(app.zone()))
         question = Question(metric, start, end, account=account, livemode=not test)
+        code = say_missing(missing_of(app, question, (measure,))) or code
         found = app.books.restatements(question, app.zone())
         behind = [app.books.restated(question, app.zone(), one) if with_lines else [] for one in found]
     if as_json:
@@ -162,10 +175,10 @@ def restatements(
                 for one, lines in zip(found, behind, strict=True)
             ]
         )
-        return
+        return code
     if not found:
         click.echo("No month that had ended has changed.")
-        return
+        return code
     print_table(
         ("known at", "month", "currency", "change", "lines came", "went"),
         [
@@ -183,6 +196,7 @@ def restatements(
     if with_lines:
         click.echo()
         print_table(_COLUMNS, [_row(sign, line, measure.unit) for lines in behind for sign, line in lines])
+    return code
 
 
 _COLUMNS = ("known at", "", "at", "part", "amount", "currency", "object", "id")

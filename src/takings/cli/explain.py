@@ -87,7 +87,8 @@ def explain(
     with opened(settings_for(home=home)) as app:
         figure = app.registry.figure(metric)
         behind = app.registry.behind(metric)
-        app.builder.build(app.zone())
+        models = {one.model for one in behind}
+        failed = [one.model for one in app.builder.build(app.zone()) if one.failed and one.model in models]
         zone = "UTC" if all(one.utc for one in behind) else app.zone()
         chosen = policy(app.settings.home, name)
         with app.recurring.under(chosen, app.zone()) as under:
@@ -103,15 +104,26 @@ def explain(
                 known_at=moment or figures.built_at(metric),
                 zone=zone,
                 policy=chosen.label if any(app.recurring.depends(one.model, chosen) for one in behind) else None,
-                missing=missing_of(app, question, behind),
+                missing=[
+                    *(
+                        (f"metrics.{one}", "it could not be built from what is here, and is too old: tell us.", True)
+                        for one in failed
+                    ),
+                    *missing_of(app, question, behind),
+                ],
             )
     if as_json:
         print_json(shown.plain())
     else:
         shown.show()
-    for table, reason, _ in shown.missing:
+    return say_missing(shown.missing)
+
+
+def say_missing(missing: list[tuple[str, str, bool]]) -> int:
+    """Say what figures may lack, as :func:`missing_of` returns it, and return the exit code: 1 if any is short."""
+    for table, reason, _ in missing:
         click.echo(f"Not all of {table} is here: {reason}", err=True)
-    return INCOMPLETE if any(short for *_, short in shown.missing) else 0
+    return INCOMPLETE if any(short for *_, short in missing) else 0
 
 
 def missing_of(app: App, question: Question, measures: tuple[Measure, ...]) -> list[tuple[str, str, bool]]:

@@ -208,18 +208,17 @@ def _statement(
 def _built(home: Path | None, account: str | None, livemode: bool) -> Iterator[tuple[App, Callable[[], int]]]:
     """Lend the parts with the journal up to date, and what says whether a table behind it is short, and ends with 1 then."""
     from takings.cli.common import opened, settings_for
-    from takings.cli.explain import missing_of
+    from takings.cli.explain import missing_of, say_missing
+    from takings.cli.metrics import say_failed
     from takings.metrics import Question
 
-    short = False
+    code = 0
     with opened(settings_for(home=home)) as app:
-        app.builder.build(app.zone())
+        code = say_failed(app.builder.build(app.zone()))
         question = Question("journal_difference", account=account, livemode=livemode)
         missing = missing_of(app, question, (app.registry.measure(question.measure),))
-        yield app, lambda: INCOMPLETE if short else 0
-    for table, reason, lacking in missing:
-        click.echo(f"Not all of {table} is here: {reason}", err=True)
-        short = short or lacking
+        yield app, lambda: code
+    code = say_missing(missing) or code
 
 
 def _write(columns: Sequence[str], rows: Any, form: str) -> None:

@@ -10,8 +10,12 @@ import click
 from takings.cli.common import home_option, json_option
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from takings.app import App
-    from takings.metrics import Derived, Measure
+    from takings.metrics import Built, Derived, Measure
+
+_OF = {"built": "fresh"}
 
 
 @click.command(short_help="List what can be asked, or fill its tables.")
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--anew", is_flag=True, help="With --build: fill also those whose sources have not changed.")
 @json_option
 @home_option
-def metrics(build: bool, anew: bool, as_json: bool, home: Path | None) -> None:
+def metrics(build: bool, anew: bool, as_json: bool, home: Path | None) -> int:
     """List every metric with its meaning; `takings explain METRIC` answers and explains one."""
     from takings.cli.common import opened, settings_for
     from takings.cli.output import print_json, print_table
@@ -31,20 +35,38 @@ def metrics(build: bool, anew: bool, as_json: bool, home: Path | None) -> None:
         if build:
             columns = ("model", "built", "rows", "came", "gone", "seconds")
             built = app.builder.build(app.zone(), anew=anew)
-            done = [(one.model, one.fresh, one.rows, one.came, one.gone, one.seconds) for one in built]
             if as_json:
-                print_json([dict(zip(columns, entry, strict=True)) for entry in done])
+                print_json(
+                    [{name: getattr(one, _OF.get(name, name)) for name in (*columns, "failed")} for one in built]
+                )
             else:
-                print_table(columns, [(name, "yes" if fresh else "unchanged", *rest) for name, fresh, *rest in done])
-            return
+                words = ["failed" if one.failed else "yes" if one.fresh else "unchanged" for one in built]
+                numbers = [(one.rows, one.came, one.gone, one.seconds) for one in built]
+                names = [one.model for one in built]
+                print_table(
+                    columns, [(name, word, *rest) for name, word, rest in zip(names, words, numbers, strict=True)]
+                )
+            return say_failed(built)
         names = sorted((*app.registry.measures, *app.registry.derived))
         figures = [app.registry.figure(name) for name in names]
         if as_json:
             print_json([_plain(app, one) for one in figures])
-            return
+            return 0
         for one in figures:
             click.echo(f"{one.name}: {one.title['en']}")
             click.echo(f"  {one.meaning['en']}")
+        return 0
+
+
+def say_failed(built: Iterable[Built]) -> int:
+    """Say which models could not be built, and return the exit code: 1 if there are any."""
+    failed = [one.model for one in built if one.failed]
+    for name in failed:
+        click.echo(
+            f"{name} could not be built: its sources hold what it does not expect, so its figures are too old. Tell us.",
+            err=True,
+        )
+    return 1 if failed else 0
 
 
 def _plain(app: App, figure: Measure | Derived) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from takings.clock import Clock
+from takings.errors import Unexpected
+from takings.log import get
 from takings.metrics.model import KNOWN_AT, Model
 from takings.metrics.policies import DEFAULT, Policy
 from takings.metrics.registry import Registry
 from takings.metrics.steps import fill
-from takings.warehouse import Session, Warehouse
+from takings.warehouse import Session, Warehouse, mapped
 
 FILLINGS: Final = "metrics.fillings"
 """The table that tells when each model was filled, from what, why, and how many lines came and went."""
@@ -55,6 +57,7 @@ class Built:
         gone: How many lines of before are not there any more, or other.
         seconds: What filling it took; of the last time where it was left as it is.
         cause: Why it was filled, the last time.
+        failed: True where its lines could not be worked out: they are those of the last time, and too old.
     """
 
     model: str
@@ -64,6 +67,7 @@ class Built:
     gone: int
     seconds: float
     cause: Cause
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,14 @@ class _Last:
     rows: int
     seconds: float
     cause: Cause
+
+
+class _Failed(Exception):
+    """A model cannot be worked out. What the engine says of it may hold a customer's data: it goes no further."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model)
+        self.model = model
 
 
 class Builder:
@@ -90,6 +102,7 @@ class Builder:
         self._warehouse = warehouse
         self._registry = registry
         self._clock = clock
+        self._log = get("metrics")
 
     def build(self, zone: str, *, anew: bool = False) -> tuple[Built, ...]:
         """Bring every model of lines up to date.
@@ -111,13 +124,18 @@ class Builder:
             marks = self._warehouse.marks()  # before the first row is read: what comes meanwhile is filled next time
             before = self._before(marks)
             stale = self._lines if anew else self._stale(values, marks, before)
-            with _Work(session, self._registry, values) as work:
-                session.execute("BEGIN TRANSACTION")
-                try:
-                    changes = {model.name: self._work_out(work, model, marks, before) for model in stale}
-                finally:
-                    session.execute("COMMIT")  # nothing but temporary tables was written
-                return self._publish(session, values, marks, before, changes)
+            failed: set[str] = set()
+            while True:  # once, and again without each model that cannot be worked out
+                with _Work(session, self._registry, values) as work:
+                    try:
+                        changes = self._worked_out(
+                            work, [one for one in stale if one.name not in failed], marks, before
+                        )
+                    except _Failed as error:
+                        self._log.warning("metrics.model_failed", model=error.model)
+                        failed.add(error.model)
+                        continue
+                    return self._publish(session, values, marks, before, changes, failed)
 
     def has_sources(self) -> bool:
         """Tell whether any table that a model comes from may have rows."""
@@ -186,12 +204,25 @@ class Builder:
         parts = [self._definition(model, values), *(f"{name}={marks.get(name, '')}" for name in sources)]
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
-    def _work_out(
-        self, work: _Work, model: Model, marks: Mapping[str, str], before: dict[str, _Last]
-    ) -> tuple[_Delta, int]:
-        began = self._clock.monotonic()
-        delta = work.delta(model, there=model.table in marks and model.name in before)
-        return delta, round((self._clock.monotonic() - began) * 1000)
+    def _worked_out(
+        self, work: _Work, models: list[Model], marks: Mapping[str, str], before: dict[str, _Last]
+    ) -> dict[str, tuple[_Delta, int]]:
+        """Return what differs, and how many milliseconds it took, by model.
+
+        Raises:
+            _Failed: One of them cannot be worked out.
+        """
+        changes: dict[str, tuple[_Delta, int]] = {}
+        with work.state():
+            for model in models:
+                began = self._clock.monotonic()
+                try:
+                    with mapped():
+                        delta = work.delta(model, there=model.table in marks and model.name in before)
+                except Unexpected:
+                    raise _Failed(model.name) from None
+                changes[model.name] = delta, round((self._clock.monotonic() - began) * 1000)
+        return changes
 
     def _publish(
         self,
@@ -200,6 +231,7 @@ class Builder:
         marks: Mapping[str, str],
         before: dict[str, _Last],
         changes: dict[str, tuple[_Delta, int]],
+        failed: set[str],
     ) -> tuple[Built, ...]:
         now = self._clock.now()
         done = []
@@ -212,7 +244,7 @@ class Builder:
             entries: list[Any] = []
             for model in self._lines:
                 if model.name not in changes:
-                    done.append(self._left(model, before))
+                    done.append(self._left(model, before, failed=model.name in failed))
                     continue
                 delta, taken = changes[model.name]
                 delta.write(session, now)
@@ -229,9 +261,9 @@ class Builder:
                 session.execute(f"INSERT INTO {FILLINGS} VALUES {rows}", entries)
         return tuple(done)
 
-    def _left(self, model: Model, before: dict[str, _Last]) -> Built:
-        last = before[model.name]
-        return Built(model.name, False, last.rows, 0, 0, last.seconds, last.cause)
+    def _left(self, model: Model, before: dict[str, _Last], *, failed: bool = False) -> Built:
+        last = before.get(model.name, _Last("", "", 0, 0.0, "first"))
+        return Built(model.name, False, last.rows, 0, 0, last.seconds, last.cause, failed)
 
 
 class _Work:
@@ -249,6 +281,17 @@ class _Work:
     def __exit__(self, *_: object) -> None:
         for name in reversed(self._made):
             self._session.execute(f"DROP TABLE IF EXISTS {name}")
+
+    @contextmanager
+    def state(self) -> Iterator[None]:
+        """Let all that is read be of one state of the warehouse; nothing but temporary tables is written."""
+        self._session.execute("BEGIN TRANSACTION")
+        try:
+            yield
+        except BaseException:
+            self._session.execute("ROLLBACK")
+            raise
+        self._session.execute("COMMIT")
 
     def table(self, model: Model) -> str:
         """Return the temporary table of a model, made when it is not there yet."""
@@ -273,7 +316,7 @@ class _Work:
         if set(held) != {*columns, KNOWN_AT}:
             return _Delta(model, columns, fresh, model.table, rows, rows, self._count(model.table), whole=True)
         come, gone = f"{model.name}_come", f"{model.name}_gone"
-        # One pass over what is held: lines are told apart by their grain and the hash of all that they say.
+        # Lines are told apart by their grain and the hash of all that they say.
         said = f"hash({', '.join(f'l.{column}' for column in columns)})"
         self._session.execute(
             f"CREATE TEMP TABLE {gone} AS SELECT {', '.join(f'l.{c}' for c in held)} FROM {model.table} AS l "

@@ -439,7 +439,7 @@ class Figures:
         marks = self._warehouse.marks() if self._marks is None else self._marks
         if model.table not in marks:
             raise unbuilt()
-        key = (marks[model.table], marks.get(model.past), marks.get(FILLINGS), sql, tuple(sorted(values.items())))
+        key = (marks[model.table], marks.get(model.past), sql, tuple(sorted(values.items())))
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)

@@ -42,7 +42,7 @@ class Keeping:
         if began < self._next or not self._builder.has_sources():
             return ()
         try:
-            done = tuple(one for one in self._builder.build(self._zone()) if one.fresh)
+            built = self._builder.build(self._zone())
         except Unavailable as error:
             self._log.debug("metrics.later", code=error.code)
             return ()
@@ -51,7 +51,8 @@ class Keeping:
             self._next = began + EVERY_S
             return ()
         took = self._clock.monotonic() - began
-        if done:
+        done = tuple(one for one in built if one.fresh)
+        if done or any(one.failed for one in built):
             self._next = began + max(EVERY_S, took / SHARE)
             self._log.info(
                 "metrics.built",

@@ -2,7 +2,27 @@
 
 from takings.proof.book import ProofBook
 from takings.proof.model import Asked, Part, Verification, verdict
+from takings.proof.monthend import MonthEnd
 from takings.proof.proving import Progress, Proof, Proven
+from takings.proof.statement import Category, Checkpoint, Day, PayoutLine, Reason, Statement, Untied
 from takings.proof.verifier import Verifier
 
-__all__ = ["Asked", "Part", "Progress", "Proof", "ProofBook", "Proven", "Verification", "Verifier", "verdict"]
+__all__ = [
+    "Asked",
+    "Category",
+    "Checkpoint",
+    "Day",
+    "MonthEnd",
+    "Part",
+    "PayoutLine",
+    "Progress",
+    "Proof",
+    "ProofBook",
+    "Proven",
+    "Reason",
+    "Statement",
+    "Untied",
+    "Verification",
+    "Verifier",
+    "verdict",
+]

@@ -18,6 +18,8 @@ from takings.store.schema import follows, proofs
 
 #: A verification of which nothing was heard for so long belongs to a process that is gone.
 SILENT: Final = timedelta(minutes=5)
+#: Verifications looked through for one that asked for the balance: some are of single lists.
+_LOOKED_AT: Final = 20
 _CODE: Final = "proof.interrupted"
 _SENTENCE: Final = "The process that verified ended before it was done."
 
@@ -41,6 +43,30 @@ class ProofBook:
         with self._store.read() as db:
             rows = db.execute(query.order_by(proofs.c.started_at.desc(), proofs.c.id).limit(limit)).all()
         return [_verification(row) for row in rows]
+
+    def around(self, connection_id: str, start: datetime, end: datetime) -> list[Verification]:
+        """Return the verifications that ended in a period, the last one before it, and the first and the last after it.
+
+        Only those count that asked Stripe for its balance and had a steady answer. Oldest first.
+
+        Args:
+            connection_id: Whose.
+            start: Beginning of the period.
+            end: Its end, exclusive.
+        """
+        ended = proofs.c.ended_at
+        query = sa.select(proofs).where(proofs.c.connection_id == connection_id, ended.is_not(None))
+        before = query.where(ended < start).order_by(ended.desc()).limit(_LOOKED_AT)
+        within = query.where(ended >= start, ended < end).order_by(ended)
+        first = query.where(ended >= end).order_by(ended).limit(_LOOKED_AT)
+        last = query.where(ended >= end).order_by(ended.desc()).limit(_LOOKED_AT)
+        with self._store.read() as db:
+            groups = [[_verification(row) for row in db.execute(one).all()] for one in (before, within, first, last)]
+        found: dict[str, Verification] = {}
+        for number, group in enumerate(groups):
+            heard = [one for one in group if _heard(one)]
+            found |= {one.id: one for one in (heard if number == 1 else heard[:1])}
+        return sorted(found.values(), key=lambda one: (one.ended_at or one.started_at, one.id))
 
     def get(self, connection_id: str, proof_id: str) -> Verification | None:
         """Return one verification; None where this connection has none of that id."""
@@ -188,6 +214,13 @@ class ProofBook:
                     .values(state="incomplete", reason=_SENTENCE, reason_code=_CODE, ended_at=now)
                 ).rowcount
             )
+
+
+def _heard(one: Verification) -> bool:
+    """Tell whether a verification heard Stripe's balance, and can be held against it again."""
+    return any(
+        part.check == "balance" and part.state in ("proven", "differs") and part.as_of is not None for part in one.parts
+    )
 
 
 def _values(connection_id: str, asked: Asked, state: State, now: datetime) -> dict[str, Any]:

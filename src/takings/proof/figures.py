@@ -17,7 +17,7 @@ TRANSACTIONS: Final = "/v1/balance_transactions"
 PAYOUTS: Final = "/v1/payouts"
 
 _SUMS = (
-    "SELECT t.currency AS currency, CAST(sum(t.net) AS VARCHAR) AS net, count(*) AS n "
+    "SELECT t.currency AS currency, CAST(sum(t.net) AS VARCHAR) AS net, count(*) AS n, max(t.created) AS newest "
     "FROM stripe.balance_transactions AS t WHERE t._account = $account AND t._livemode = $livemode "
     "AND t._deleted_at IS NULL GROUP BY t.currency ORDER BY t.currency"
 )
@@ -49,6 +49,21 @@ class _Balance(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
+class OurSum:
+    """What balance transactions in one currency come to.
+
+    Attributes:
+        net: Minor units.
+        rows: How many there are.
+        newest: When the newest was made; None where there is none.
+    """
+
+    net: int = 0
+    rows: int = 0
+    newest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Untied:
     """A payout that is not what its transactions come to.
 
@@ -77,10 +92,10 @@ def stripes_balance(stripe: Stripe) -> dict[str, int]:
     return dict(sums)
 
 
-def our_balance(warehouse: Warehouse, scope: Scope) -> dict[str, tuple[int, int]]:
-    """Return the sum of all balance transactions here, minor units, and how many there are, by currency."""
+def our_balance(warehouse: Warehouse, scope: Scope) -> dict[str, OurSum]:
+    """Return what all balance transactions here come to, by currency."""
     asked = {"account": scope.account, "livemode": scope.livemode}
-    return {row[0]: (int(row[1]), int(row[2])) for row in warehouse.query(_SUMS, asked).rows}
+    return {row[0]: OurSum(int(row[1]), int(row[2]), row[3]) for row in warehouse.query(_SUMS, asked).rows}
 
 
 def payouts(

@@ -80,7 +80,8 @@ class Part:
         awaited: Rows in an open state here that Stripe has moved on without an event: the next look brings them.
         stripe: Stripe's figure: minor units, or rows.
         ours: Our figure.
-        as_of: Everything Stripe held at this moment was here.
+        as_of: Everything Stripe held at this moment was here; of a balance: when the newest transaction in our sum was
+            made, so that the same sum can be worked out again later.
     """
 
     check: Check

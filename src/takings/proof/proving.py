@@ -17,7 +17,7 @@ from takings.clock import Clock, to_unix
 from takings.connections import Connection, Connections, Deliveries
 from takings.errors import Invalid, Refused, TakingsError, Unavailable
 from takings.log import get
-from takings.proof import figures
+from takings.proof import figures, soundness
 from takings.proof.book import ProofBook
 from takings.proof.comparing import Comparing, Differing
 from takings.proof.model import Asked, Part, PartState, Verification, verdict
@@ -36,9 +36,7 @@ from takings.sync.plan import Window
 from takings.sync.runner import SINGLES
 from takings.sync.states import OPEN, open_rows
 from takings.warehouse import BRIDGE, Scope, Warehouse, integrity
-from takings.warehouse.engine import Session
-from takings.warehouse.model import content_hash
-from takings.warehouse.tables import Table, all_tables
+from takings.warehouse.tables import all_tables
 
 #: Stretches that are chosen by dice when the youngest rows are verified.
 SAMPLES: Final = 12
@@ -568,7 +566,7 @@ class Proof:
                         reason_code="proof.unfilled",
                     )
                     continue
-                rows, unsound = self._unsound(session, self._tables[name], its, everything, {**asked, "table": name})
+                rows, unsound = soundness.unsound(session, self._tables[name], work.scope, its, whole=everything)
                 bad = {one for ids in unsound.values() for one in ids}
                 found.update({(name, kind): dict.fromkeys(ids, "") for kind, ids in unsound.items() if ids})
                 parts[name] = Part(
@@ -598,30 +596,6 @@ class Proof:
                 spans.setdefault(table, []).append((stretch.start, stretch.end) if stretch.bounded else (None, None))
         return spans
 
-    def _unsound(
-        self,
-        session: Session,
-        table: Table,
-        spans: Sequence[tuple[int | None, int | None]],
-        everything: bool,
-        asked: Mapping[str, object],
-    ) -> tuple[int, dict[Kind, set[str]]]:
-        """Return how many rows of a table were checked, and the ids of those that do not stand as they should, by kind."""
-        found: dict[Kind, set[str]] = {"altered": set(), "duplicate": set(), "missing": set()}
-        rows = 0
-        for start, end in spans:
-            if everything:
-                for kind, identifier in session.execute(integrity.unsound(table), asked).fetchall():
-                    found[kind].add(identifier)
-            else:
-                altered = session.execute(integrity.altered(table, start, end), asked).fetchall()
-                found["altered"].update(row[0] for row in altered)
-            session.execute(integrity.payloads(table, start, end), asked)
-            while batch := session.fetchmany(2_000):
-                rows += len(batch)
-                found["altered"].update(row[0] for row in batch if content_hash(row[2].encode()) != row[1])
-        return rows, found
-
     def _integrity_parts(self, work: _Work, parts: Mapping[str, Part], unsound: Differing) -> None:
         work.parts += [parts[name] for name in sorted(parts)]
         work.sound |= {name for name, part in parts.items() if part.state == "proven" and part.of is None}
@@ -640,9 +614,9 @@ class Proof:
             )
             return
         theirs: dict[str, int] = {}
-        ours: dict[str, tuple[int, int]] = {}
+        ours: dict[str, figures.OurSum] = {}
         steady = False
-        requests = 0
+        requests, none = 0, figures.OurSum()
         try:
             for attempt in range(_ROUNDS):
                 theirs = figures.stripes_balance(work.stripe)
@@ -651,7 +625,7 @@ class Proof:
                 ours = figures.our_balance(self._warehouse, work.scope)
                 requests += 2
                 steady = figures.stripes_balance(work.stripe) == theirs
-                if steady and all(ours.get(one, (0, 0))[0] == theirs.get(one, 0) for one in {*ours, *theirs}):
+                if steady and all(ours.get(one, none).net == theirs.get(one, 0) for one in {*ours, *theirs}):
                     break
         except (TakingsError, msgspec.MsgspecError) as error:
             code = error.code if isinstance(error, TakingsError) else "stripe.malformed"
@@ -660,20 +634,21 @@ class Proof:
             return
         work.requests += requests
         for currency in sorted({*ours, *theirs}):
-            net, count = ours.get(currency, (0, 0))
+            mine = ours.get(currency, none)
             stripe = theirs.get(currency, 0)
-            ties = net == stripe
+            ties = mine.net == stripe
             work.parts.append(
                 Part(
                     check="balance",
                     state="proven" if ties else "differs" if steady else "incomplete",
                     table="balance_transactions",
                     subject=currency,
-                    rows=count,
+                    rows=mine.rows,
                     requests=requests,
                     differences=0 if ties or not steady else 1,
                     stripe=stripe,
-                    ours=net,
+                    ours=mine.net,
+                    as_of=mine.newest,
                     reason=None if ties or steady else "Money moved each time the balance was read.",
                     reason_code=None if ties or steady else "proof.moving",
                 )
@@ -688,7 +663,7 @@ class Proof:
                     (),
                     subject=currency,
                     stripe=stripe,
-                    ours=net,
+                    ours=mine.net,
                 )
 
     def _leave_balance(self, work: _Work, why: str, code: str, *, unchecked: bool = True) -> None:

@@ -5,8 +5,12 @@ from takings.reports.asking import Drill, Line, Payment, Reports, Use, parameter
 from takings.reports.export import Column, Sheet, to_csv, to_excel
 from takings.reports.figures import AGES, FIGURES, Figure, Topic, figures_of
 from takings.reports.links import in_stripe
+from takings.reports.pdf import Document, to_pdf
 from takings.reports.question import Question, Scope, State, parse, scopes
 from takings.reports.ranges import COMPARES, GRAINS, PRESETS, Bucket, Compare, Days, Grain, Preset
+from takings.reports.stripe_compare import Comparison, Difference, StripeCompare
+from takings.reports.stripe_files import StripeFile, read_file
+from takings.reports.stripe_reports import REPORTS, ReportName, Span, StripeReports
 from takings.reports.tables import ColumnInfo, Tables, TableSummary
 
 __all__ = [
@@ -15,13 +19,17 @@ __all__ = [
     "FIGURES",
     "GRAINS",
     "PRESETS",
+    "REPORTS",
     "Answer",
     "Bucket",
     "Column",
     "ColumnInfo",
     "Compare",
+    "Comparison",
     "Days",
     "Detail",
+    "Difference",
+    "Document",
     "Drill",
     "Figure",
     "Grain",
@@ -30,11 +38,16 @@ __all__ = [
     "Point",
     "Preset",
     "Question",
+    "ReportName",
     "Reports",
     "Scope",
     "Sheet",
+    "Span",
     "Standing",
     "State",
+    "StripeCompare",
+    "StripeFile",
+    "StripeReports",
     "Sum",
     "TableSummary",
     "Tables",
@@ -45,7 +58,9 @@ __all__ = [
     "in_stripe",
     "parameters",
     "parse",
+    "read_file",
     "scopes",
     "to_csv",
     "to_excel",
+    "to_pdf",
 ]

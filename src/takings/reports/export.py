@@ -19,7 +19,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from takings.money import Money, exponent
 
-Kind = Literal["text", "link", "day", "moment", "money", "number", "ratio"]
+Kind = Literal["text", "link", "day", "moment", "money", "major", "number", "ratio"]
 
 #: What Excel can hold, from its specification.
 SHEET_ROWS: Final = 1_048_576
@@ -39,7 +39,7 @@ class Column:
 
     Attributes:
         key: Its name in CSV, the same in every language.
-        kind: ``money`` takes :class:`Money`, ``moment`` aware datetimes, ``day`` dates, ``number`` integers, decimals
+        kind: ``money`` and ``major`` take :class:`Money` (in CSV two columns, or one in major units alone), ``moment`` aware datetimes, ``day`` dates, ``number`` integers, decimals
             and floats, ``ratio`` 0 to 1; ``None`` is an empty cell everywhere.
         label: Its heading in Excel; the key where empty.
     """
@@ -86,6 +86,8 @@ def to_csv(sheet: Sheet) -> Iterator[bytes]:
         for column, value in zip(sheet.columns, row, strict=True):
             if column.kind == "money":
                 cells += ["", ""] if value is None else [plain(value), str(value.minor)]
+            elif column.kind == "major":
+                cells.append("" if value is None else plain(value))
             else:
                 cells.append(_csv_cell(value, zone))
         writer.writerow(cells)
@@ -118,7 +120,7 @@ def _csv_cell(value: Any, zone: ZoneInfo) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def to_excel(sheet: Sheet, path: Path) -> None:
+def to_excel(sheet: Sheet, path: Path, *more: Sheet) -> None:
     """Write a list as an Excel file: native numbers with the decimals of their currency, native dates in the zone.
 
     What exceeds a sheet's 1,048,576 rows goes on in a further sheet.
@@ -126,6 +128,7 @@ def to_excel(sheet: Sheet, path: Path) -> None:
     Args:
         sheet: The list.
         path: The file to make.
+        more: Further lists, each on a sheet of its own; what they are about is not written.
     """
     options = {
         "constant_memory": True,
@@ -135,18 +138,24 @@ def to_excel(sheet: Sheet, path: Path) -> None:
         "default_date_format": "yyyy-mm-dd",
     }
     with xlsxwriter.Workbook(str(path), options) as book:
-        _Book(book, sheet).write()
+        written = _Book(book, sheet)
+        written.write()
+        for one in more:
+            _Book(book, one, written).write()
+        written.about()
 
 
 class _Book:
     """An Excel file being written."""
 
-    def __init__(self, book: xlsxwriter.Workbook, sheet: Sheet) -> None:
+    def __init__(self, book: xlsxwriter.Workbook, sheet: Sheet, beside: _Book | None = None) -> None:
         self._book = book
         self._sheet = sheet
         self._zone = ZoneInfo(sheet.zone)
-        self._heading = book.add_format({"bold": True, "bottom": 1, "valign": "top"})
-        self._formats: dict[str, Format] = {}
+        self._heading: Format = (
+            beside._heading if beside else book.add_format({"bold": True, "bottom": 1, "valign": "top"})
+        )
+        self._formats: dict[str, Format] = beside._formats if beside else {}
         self._links = 0
         self._pages = 0
 
@@ -159,6 +168,9 @@ class _Book:
                 if value is not None:
                     self._cell(page, at, index, column.kind, value)
             at += 1
+
+    def about(self) -> None:
+        """Write the sheet that says what the file is."""
         if self._sheet.about:
             about = self._book.add_worksheet("About")
             about.set_column(0, 0, 24)

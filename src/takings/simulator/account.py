@@ -17,7 +17,7 @@ import numpy as np
 from takings.catalog import ListEndpoint, load
 from takings.clock import Clock, to_unix
 from takings.simulator.answers import Answer, Fault, encode, missing, unknown_url
-from takings.simulator.children import CHILDREN, CONTAINED, WHOLE
+from takings.simulator.children import CHILDREN, CONTAINED, HELD, WHOLE
 from takings.simulator.company import KINDS, Company
 from takings.simulator.dice import I64, Flags
 from takings.simulator.expansion import Expander
@@ -887,7 +887,7 @@ class Account:
             table, row, before = self._existing(id)
             held: list[str] = []
             for (parent, field), children in CHILDREN.items():
-                if parent == table and (parent, field) in CONTAINED:
+                if parent == table and (parent, field) in HELD:
                     held += [self._id(children.table, place) for place in self._places(table, field, id)]
             if table == "customers":
                 now, told = to_unix(self._clock.now()), event is not False

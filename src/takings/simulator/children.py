@@ -83,6 +83,9 @@ CONTAINED = frozenset(
     )
 )
 
+#: Lists whose objects are gone with their parent.
+HELD = CONTAINED | {("customers", "tax_ids")}
+
 #: Fields in which an object holds others whole, as they are now, with the table of those: so it changes when they do,
 #: and no event tells.
 WHOLE: dict[str, tuple[tuple[str, str], ...]] = {

@@ -397,7 +397,7 @@ class Cycle:
         for path in SINGLES:
             standing = standings.get(path)
             idle = standing is not None and (standing.read_at is None or now - standing.read_at >= _SINGLES_EVERY)
-            if standing is not None and standing.state == "complete" and idle and path not in asked:
+            if "{" not in path and standing is not None and standing.state == "complete" and idle and path not in asked:
                 wanted.append(plan.new_window(path))
         for window in wanted:
             if window.list in standings:

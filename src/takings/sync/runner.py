@@ -25,7 +25,7 @@ from takings.log import get
 from takings.settings import Settings
 from takings.stripe import Item as Received
 from takings.stripe import Stripe
-from takings.stripe.refusals import not_enabled
+from takings.stripe.refusals import malformed, not_enabled
 from takings.sync import plan
 from takings.sync.book import Advance, ListProgress, Run, RunBook
 from takings.sync.checking import Checking
@@ -360,8 +360,7 @@ class Runner:
     def _single(self, window: Window) -> Step:
         asked_at = self._stripe.now()
         answer = self._stripe.get(plan.fill(window.list, window.parent), endpoint=window.list)
-        raw = msgspec.json.format(answer.body, indent=-1)
-        head = _single_head.decode(raw)
+        raw, head = _one(answer.body, window.list)
         received = Received(head.id or "", head.object or "", head.created, raw)
         stamp = Stamp(self._scope, asked_at, self._clock.now(), self._catalog.api_version)
         pieces = self._cutter.objects(SINGLES[window.list], [received], stamp)
@@ -380,8 +379,7 @@ class Runner:
             expand = [("expand[]", name) for name in self._cutter.expanded(endpoint.table)]
             answer = self._stripe.get(plan.object_path(window), expand, endpoint=f"{endpoint.path}/{{id}}")
             attempts = answer.attempts
-            raw = msgspec.json.format(answer.body, indent=-1)
-            head = _single_head.decode(raw)
+            raw, head = _one(answer.body, endpoint.path)
             gone = head.deleted
         except NotFound:
             raw, head, gone = b"{}", _SingleHead(), True
@@ -672,6 +670,19 @@ class _SingleHead(msgspec.Struct):
 
 
 _single_head = msgspec.json.Decoder(_SingleHead)
+
+
+def _one(body: bytes, path: str) -> tuple[bytes, _SingleHead]:
+    """Return one object as it is kept, and its head.
+
+    Raises:
+        Unexpected: It is a list, which is no row of any table.
+    """
+    raw = msgspec.json.format(body, indent=-1)
+    head = _single_head.decode(raw)
+    if head.object == "list":
+        raise malformed(path, None)
+    return raw, head
 
 
 def steps_of_checks(steps: list[Step]) -> list[tuple[Window, Pieces]]:

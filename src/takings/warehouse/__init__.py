@@ -1,6 +1,6 @@
 """WHERE rows go: raw versions and typed tables in an open lake (or one DuckDB file), and SQL over them."""
 
-from takings.warehouse.engine import Session
+from takings.warehouse.engine import Session, mapped
 from takings.warehouse.model import (
     EVERYBODY,
     Among,
@@ -32,4 +32,5 @@ __all__ = [
     "Warehouse",
     "WriteResult",
     "Writer",
+    "mapped",
 ]

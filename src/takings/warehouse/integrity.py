@@ -85,3 +85,39 @@ def living(table: Table, *, ids: bool) -> str:
         f"SELECT t.id AS id, t._parent AS parent, t._version_at AS at FROM {table.name} AS t WHERE {_OWNER} "
         f"AND t._deleted_at IS NULL AND t.{column} IN (SELECT unnest($ids))"
     )
+
+
+def lost(table: Table) -> str:
+    """Return the question for ids of objects that came from Stripe and have no typed row, each with its newest payload."""
+    return (
+        "SELECT v.id AS id, arg_max(v.payload, v.as_of) AS payload FROM raw.versions AS v WHERE v.resource = $table "
+        "AND v.account = $account AND v.livemode = $livemode "
+        f"AND NOT EXISTS (SELECT 1 FROM {table.name} AS t WHERE {_OWNER} AND t.id = v.id) GROUP BY v.id"
+    )
+
+
+def fingerprint(table: Table, start: int | None = None, end: int | None = None) -> str:
+    """Return the question for count and two sums of hashes that change with any value of any row. Arguments as of :func:`altered`."""
+    mine = ", ".join(f"t.{quote(name)}" for name, _ in table.columns)
+    return (
+        f"SELECT count(*) AS n, bit_xor(hash({mine})) AS x, CAST(sum(hash({mine})) AS VARCHAR) AS s "
+        f"FROM {table.name} AS t WHERE {_OWNER}{within(table, start, end)}"
+    )
+
+
+def doubled(table: Table, start: int | None = None, end: int | None = None) -> str:
+    """Return the question for ids that more than one typed row bears. Arguments as of :func:`altered`."""
+    return (
+        f"SELECT t.id AS id FROM {table.name} AS t WHERE {_OWNER}{within(table, start, end)} "
+        "GROUP BY t.id HAVING count(*) > 1"
+    )
+
+
+def beside(table: Table) -> str:
+    """Return the question for the rows ``$ids`` of a table, each with the newest payload that came of it, last."""
+    own = ", ".join(f"t.{quote(name)}" for name, _ in table.columns if not name.startswith("_"))
+    return (
+        f"SELECT {own}, (SELECT arg_max(v.payload, v.as_of) FROM raw.versions AS v WHERE v.resource = $table "
+        "AND v.account = $account AND v.livemode = $livemode AND v.id = t.id) AS _payload "
+        f"FROM {table.name} AS t WHERE {_OWNER} AND t.id IN (SELECT unnest($ids))"
+    )

@@ -286,8 +286,8 @@ class Warehouse:
             Unavailable: The warehouse is busy or the disk is full; try again.
         """
         owner = [scope.account, scope.livemode]
-        # Whoever makes a table anew has the owner's rows in hand: they would come back.
-        with self._engine.keeping(), self._engine.session(write=True) as session, mapped():
+        # Whoever makes a table anew, or derives one, has the owner's rows in hand: they would come back.
+        with self._engine.keeping(), self._engine.deriving(), self._engine.session(write=True) as session, mapped():
             session.execute("BEGIN TRANSACTION")
             try:
                 empty = self._engine.empty(session)

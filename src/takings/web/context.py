@@ -103,6 +103,7 @@ class NavEntry:
 
 NAV: Final[tuple[NavEntry, ...]] = (
     NavEntry("web.nav_home", "/", "home", Action.VIEW_REPORTS),
+    NavEntry("web.nav_month_end", "/month-end", "calendar", Action.VIEW_REPORTS),
     NavEntry("web.nav_tables", "/tables", "table", Action.SEE_TABLES),
     NavEntry("web.nav_connections", "/admin/connections", "plug", Action.MANAGE_CONNECTIONS, "web.nav_admin"),
     NavEntry("alerts.nav", "/admin/alerts", "bell", Action.MANAGE_ALERTS, "web.nav_admin"),

@@ -34,6 +34,7 @@ from takings.web.pages import (
     health,
     help,
     home,
+    month_end,
     people,
     profile,
     proofs,
@@ -47,6 +48,7 @@ from takings.web.security import SecurityHeaders, cookie, visit_cookie
 PAGES: Final = (
     home,
     rows,
+    month_end,
     tables,
     choose,
     alerts,

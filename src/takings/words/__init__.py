@@ -149,6 +149,12 @@ class Words:
         )
         return text.translate(_NO_THIN_SPACE)
 
+    def amount(self, amount: Money) -> str:
+        """Print an amount without its currency, with the decimals that Stripe gives it: for columns that name theirs."""
+        digits = exponent(amount.currency)
+        pattern = "#,##0" + ("." + "0" * digits if digits else "")
+        return format_decimal(amount.major, pattern, locale=self._babel).translate(_NO_THIN_SPACE)
+
     def day(self, day: date) -> str:
         """Print a calendar day, short."""
         return format_date(day, "medium", locale=self._babel).translate(_NO_THIN_SPACE)

@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "The journal: each entry debits one account and credits another by the same amount."
-meaning.fr = "Le journal : chaque écriture débite un compte et en crédite un autre du même montant."
+meaning.fr = "Le journal : chaque écriture débite un compte et en crédite un autre du même montant."
 grain = ["account", "livemode", "id"]
 needs = [
   "metrics.stg_recognition_cuts", "metrics.stg_recognition_events", "metrics.stg_recognition_lines",

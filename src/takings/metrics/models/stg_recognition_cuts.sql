@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "What each event takes from each line: net and tax, and of the net what had been earned and what was still deferred, to the second."
-meaning.fr = "Ce que chaque événement retire à chaque ligne : hors taxes et taxes, et du hors taxes ce qui était acquis et ce qui était encore différé, à la seconde."
+meaning.fr = "Ce que chaque événement retire à chaque ligne : hors taxes et taxes, et du hors taxes ce qui était acquis et ce qui était encore différé, à la seconde."
 grain = ["account", "livemode", "event", "line"]
 needs = [
   "metrics.stg_recognition_events", "metrics.stg_recognition_lines", "metrics.stg_recognition_months",

@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "What takes from a bill after the fact, one after the other: refunds, disputes, credit notes and their voiding, write-offs and voids."
-meaning.fr = "Ce qui retire à une facture après coup, dans l’ordre : remboursements, litiges, avoirs et leur annulation, passages en perte et annulations."
+meaning.fr = "Ce qui retire à une facture après coup, dans l’ordre : remboursements, litiges, avoirs et leur annulation, passages en perte et annulations."
 grain = ["account", "livemode", "bill", "step"]
 needs = [
   "metrics.stg_recognition_payments", "metrics.stg_recognition_requests", "stripe.credit_notes",

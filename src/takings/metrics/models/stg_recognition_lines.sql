@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "All that earns revenue: invoice lines, shipping, what an invoice asks beyond its lines, payments without an invoice, and invoice items that wait for theirs."
-meaning.fr = "Tout ce qui rapporte : lignes de facture, livraison, ce qu’une facture demande au-delà de ses lignes, paiements sans facture, et éléments en attente de la leur."
+meaning.fr = "Tout ce qui rapporte : lignes de facture, livraison, ce qu’une facture demande au-delà de ses lignes, paiements sans facture, et éléments en attente de la leur."
 grain = ["account", "livemode", "id"]
 needs = [
   "metrics.stg_recognition_payments", "stripe.charges", "stripe.checkout_sessions", "stripe.invoice_line_items",

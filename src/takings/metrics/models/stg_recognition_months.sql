@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "Each line's period cut at the ends of months in UTC, and how much of the line each part earns: in proportion to its seconds, the last cents to the largest remainders."
-meaning.fr = "La période de chaque ligne, coupée aux fins de mois UTC, et ce que chaque part rapporte : en proportion de ses secondes, les derniers centimes aux plus grands restes."
+meaning.fr = "La période de chaque ligne, coupée aux fins de mois UTC, et ce que chaque part rapporte : en proportion de ses secondes, les derniers centimes aux plus grands restes."
 grain = ["account", "livemode", "line", "since_s"]
 needs = ["metrics.stg_recognition_lines"]
 */

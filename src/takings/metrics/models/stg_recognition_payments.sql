@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "Each balance transaction with the invoices that its charge paid and its amount in their currency; and what was paid outside Stripe."
-meaning.fr = "Chaque transaction du solde avec les factures que son paiement a réglées et son montant dans leur monnaie ; et ce qui a été payé hors de Stripe."
+meaning.fr = "Chaque transaction du solde avec les factures que son paiement a réglées et son montant dans leur monnaie ; et ce qui a été payé hors de Stripe."
 grain = ["account", "livemode", "id", "bill"]
 needs = [
   "stripe.balance_transactions", "stripe.charges", "stripe.disputes", "stripe.invoice_payments", "stripe.invoices",

@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "How much each event takes from each line, net and tax, and what it leaves: in proportion to what is left, or as the credit note says, never more than there is."
-meaning.fr = "Ce que chaque événement retire à chaque ligne, hors taxes et taxes, et ce qu’il laisse : en proportion du reste, ou selon l’avoir, jamais plus que ce qu’il y a."
+meaning.fr = "Ce que chaque événement retire à chaque ligne, hors taxes et taxes, et ce qu’il laisse : en proportion du reste, ou selon l’avoir, jamais plus que ce qu’il y a."
 grain = ["account", "livemode", "bill", "line", "step"]
 needs = ["metrics.stg_recognition_events", "metrics.stg_recognition_lines", "metrics.stg_recognition_requests"]
 */
