@@ -14,7 +14,7 @@ import pytest
 from takings import app, settings
 from takings.cli import main
 from takings.errors import Invalid
-from takings.metrics import Question
+from takings.metrics import Books, Question
 from takings.simulator.simclock import MovableClock
 from takings.warehouse import Delivery, Item, Scope
 
@@ -133,6 +133,22 @@ def test_restatements_say_which_past_figure_changed_when_and_by_what(company: Co
     company.app.builder.build("Pacific/Auckland")
     assert company.app.books.restatements(question, "UTC") == found
     company.app.builder.build("UTC")
+
+
+def test_what_a_first_load_brings_restates_nothing(company: Company) -> None:
+    """Through the first build after the load was over; what another account does meanwhile is not hidden by it."""
+    made = company.app
+
+    def months(account: str, over: datetime | None) -> list[tuple[date, int]]:
+        books = Books(made.figures, made.store, made.audit, made.clock, lambda: [(account, True, over)])
+        return [(one.known_at.date(), one.amount) for one in books.restatements(Question("gross_volume"), "UTC")]
+
+    everything = months("acct_other", None)
+    assert len(everything) == 4
+    assert months("acct_1", None) == []
+    assert months("acct_1", datetime(2026, 2, 9, tzinfo=UTC)) == everything[:2]
+    assert months("acct_1", datetime(2026, 1, 1, tzinfo=UTC)) == everything
+    assert made.books.restatements(Question("gross_volume"), "UTC")  # no connection: nothing is being loaded
 
 
 def test_months_are_closed_in_order_once_they_have_ended(company: Company) -> None:

@@ -545,3 +545,11 @@ def test_a_model_that_gets_another_column_keeps_what_it_said_before(tmp_path: Pa
         write_charge(made.warehouse, "txn_1", 10, now + timedelta(seconds=1))
         Builder(made.warehouse, registry, made.clock).build("UTC")
         assert [one.amount for one in figures.answer(Question("gross_volume"))] == [10]
+
+
+def test_a_first_load_is_no_restatement(parts: app.App) -> None:
+    ((account, livemode, over),) = parts.sync.book.loaded()
+    (connection,) = parts.connections.all()
+    assert (account, livemode) == (connection.account_id, True) and over is not None
+    assert connection.created_at < over < parts.clock.now()
+    assert parts.books.restatements(Question("gross_volume"), "Europe/Paris") == []

@@ -6,9 +6,9 @@ its figures stay: what becomes known of it later is booked to the month that is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from takings.store import Store
 from takings.store import schema as s
 
 _COMMAND_LINE: Final = "takings"
+_NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,19 @@ class Books:
         store: Where closings are kept.
         audit: Where closing and opening are recorded.
         clock: The one clock.
+        loaded: Gives each account and mode with the moment its first load was over; None where it is not yet.
     """
 
-    def __init__(self, figures: Figures, store: Store, audit: Audit, clock: Clock) -> None:
+    def __init__(
+        self,
+        figures: Figures,
+        store: Store,
+        audit: Audit,
+        clock: Clock,
+        loaded: Callable[[], Sequence[tuple[str, bool, datetime | None]]],
+    ) -> None:
         self._figures, self._store, self._audit, self._clock = figures, store, audit, clock
+        self._loaded = loaded
 
     def closings(self) -> list[Closing]:
         """Return the closed months, the latest first."""
@@ -186,18 +196,18 @@ class Books:
             "SELECT c.changed_at AS changed_at, c.month AS month, c.currency AS currency, "
             "CAST(SUM(c.sign * c.amount) AS BIGINT) AS amount, "
             "COUNT(*) FILTER (WHERE c.sign > 0) AS came, COUNT(*) FILTER (WHERE c.sign < 0) AS gone "
-            f"FROM ({sql}) AS c WHERE {self._late(question)} GROUP BY 1, 2, 3 HAVING SUM(c.sign * c.amount) <> 0 "
+            f"FROM ({sql}) AS c WHERE {self._late()} GROUP BY 1, 2, 3 HAVING SUM(c.sign * c.amount) <> 0 "
             "ORDER BY 1 DESC, 2 DESC, 3",
-            {**values, "zone": zone, **self._model(question)},
+            {**values, "zone": zone, **self._settled(question)},
         )
         return [Restatement(*row) for row in rows]
 
     def restated(self, question: Question, zone: str, one: Restatement) -> list[tuple[int, Contribution]]:
         """Return the lines behind a restatement, each with its sign: +1 came, -1 went; the largest first."""
         sql, values = self._figures.changes(question)
-        where = f"{self._late(question)} AND c.changed_at = $known_at AND c.month = $month AND c.currency = $money"
+        where = f"{self._late()} AND c.changed_at = $known_at AND c.month = $month AND c.currency = $money"
         more = {"zone": zone, "known_at": one.known_at, "month": one.month, "money": one.currency}
-        return self._lines(sql, where, {**values, **more, **self._model(question)})
+        return self._lines(sql, where, {**values, **more, **self._settled(question)})
 
     def _lines(self, sql: str, where: str, values: dict[str, Any]) -> list[tuple[int, Contribution]]:
         rows = self._figures.ask(
@@ -211,13 +221,32 @@ class Books:
             for sign, at, part, amount, currency, account, table, source, known_at in rows
         ]
 
-    def _model(self, question: Question) -> dict[str, Any]:
-        return {"model": self._figures.model(question.measure).name}
+    def _settled(self, question: Question) -> dict[str, Any]:
+        """Return the values of :meth:`_late`: when the first build after its first load was done, by account and mode."""
+        model = self._figures.model(question.measure).name
+        rows = self._figures.ask(
+            f"SELECT f.built_at AS at FROM {FILLINGS} AS f WHERE f.model = $model ORDER BY 1", {"model": model}
+        )
+        found = [
+            (account, livemode, next((at for (at,) in rows if over is not None and at >= over), _NEVER))
+            for account, livemode, over in self._loaded()
+        ]
+        return {
+            "model": model,
+            "accounts": [account for account, _, _ in found],
+            "modes": [livemode for _, livemode, _ in found],
+            "settled": [at for *_, at in found],
+        }
 
-    def _late(self, question: Question) -> str:
+    def _late(self) -> str:
         """Return the condition of a change that came after its month, and not with an account or a definition."""
+        settled = (
+            "SELECT s.settled FROM (SELECT unnest($accounts::VARCHAR[]) AS account, unnest($modes::BOOLEAN[]) AS livemode, "
+            "unnest($settled::TIMESTAMPTZ[]) AS settled) AS s WHERE s.account = c.account AND s.livemode = c.livemode"
+        )
         return (
-            "c.month < date_trunc('month', CAST(c.changed_at AT TIME ZONE $zone AS DATE)) AND c.changed_at > c.began_at "
+            "c.month < date_trunc('month', CAST(c.changed_at AT TIME ZONE $zone AS DATE)) "
+            f"AND c.changed_at > coalesce(({settled}), c.began_at) "
             f"AND c.changed_at IN (SELECT f.built_at FROM {FILLINGS} AS f WHERE f.model = $model AND f.cause = 'data')"
         )
 

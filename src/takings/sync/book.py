@@ -191,6 +191,21 @@ class RunBook:
             here = sa.and_(windows.c.connection_id == connection_id, windows.c.state == "open")
             return set(db.execute(sa.select(windows.c.list).where(here).distinct()).scalars())
 
+    def loaded(self) -> list[tuple[str, bool, datetime | None]]:
+        """Return by account and mode when its first load was over; None: it is not yet."""
+        over = sa.func.min(sa.case((runs.c.state.in_(("complete", "partial")), runs.c.ended_at)))
+        query = (
+            sa.select(connections.c.account_id, connections.c.livemode, sa.type_coerce(over, runs.c.ended_at.type))
+            .select_from(
+                connections.outerjoin(
+                    runs, sa.and_(runs.c.connection_id == connections.c.id, runs.c.kind == "backfill")
+                )
+            )
+            .group_by(connections.c.account_id, connections.c.livemode)
+        )
+        with self._store.read() as db:
+            return [(account, livemode, moment) for account, livemode, moment in db.execute(query)]
+
     def left_halfway(self, connection_id: str) -> bool:
         """Tell whether the latest run that followed events did not come to its end."""
         with self._store.read() as db:
