@@ -17,7 +17,7 @@ from takings.alerts import Alerts, BudgetFacts, Budgets
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
-from takings.metrics import Books, Builder, Figures, Journal, Keeping, Registry
+from takings.metrics import Books, Builder, Figures, Journal, Keeping, Recurring, Registry
 from takings.proof import MonthEnd, Proof, ProofBook, Verifier
 from takings.reports import Dashboard, Reports, StripeCompare, StripeReports, load_dashboards
 from takings.settings import Settings
@@ -91,6 +91,7 @@ class App:
     figures: Figures
     books: Books
     journal: Journal
+    recurring: Recurring
     proof: Proof
     month_end: MonthEnd
     alerts: Alerts
@@ -159,6 +160,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
     health = HealthBook(store, catalog, settings)
     registry = Registry.load(catalog)
     figures = Figures(warehouse, registry, clock)
+    builder = Builder(warehouse, registry, clock)
     stripe_reports = StripeReports(warehouse)
     proofs = ProofBook(store, connections, audit, clock)
     return App(
@@ -178,10 +180,11 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         health=health,
         rereading=Rereading(store, connections, health, sync.stretches, audit, clock),
         registry=registry,
-        builder=Builder(warehouse, registry, clock),
+        builder=builder,
         figures=figures,
         books=Books(figures, store, audit, clock, sync.book.loaded),
         journal=Journal(warehouse, figures),
+        recurring=Recurring(warehouse, registry, builder, figures, clock),
         proof=Proof(
             store,
             warehouse,

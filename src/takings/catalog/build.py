@@ -183,6 +183,7 @@ class Builder:
             updated_event=any(event.endswith(".updated") for event in events),
             created=created is not None and created.name == "created" and not created.nullable,
             created_field=created.name if created is not None else None,
+            expand=tuple(self.overlay.section("expand", table) or ()),
         )
 
     def _deletable(self, classes: Iterable[Class], events: Iterable[str]) -> bool:

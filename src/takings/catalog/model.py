@@ -91,6 +91,9 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: for the elements of an array, ``*`` for the keys of a mapping: ``fee_details[].amount``,
     #: ``currency_options.*.unit_amount``.
     inner: tuple[Field, ...] = ()
+    #: Fields that are whole only when asked for with ``expand[]``, and are asked for while listing, dotted: ``tiers``,
+    #: ``items.data.discounts``.
+    expand: tuple[str, ...] = ()
 
     def field(self, name: str) -> Field | None:
         """Return a field by its name, or one inside nested objects by its dotted path; None when it is not known.

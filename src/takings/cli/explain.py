@@ -38,6 +38,7 @@ _SHOWN = 20
 @click.option("--test", is_flag=True, help="Data of sandboxes instead of live data.")
 @click.option("--only", multiple=True, metavar="NAME=VALUE", help="Only lines with this value; may be repeated.")
 @click.option("--by", metavar="NAME", help="Cut by day, month, or a dimension of the metric.")
+@click.option("--policy", "name", metavar="NAME", default="stripe", help="Under this policy; default stripe.")
 @click.option(
     "--all", "every", is_flag=True, help=f"Every contribution; default the {_SHOWN} largest of each currency."
 )
@@ -53,6 +54,7 @@ def explain(
     test: bool,
     only: tuple[str, ...],
     by: str | None,
+    name: str,
     every: bool,
     as_json: bool,
     home: Path | None,
@@ -66,8 +68,15 @@ def explain(
     from takings.cli.output import print_json
     from takings.errors import Invalid
     from takings.metrics import GRAINS, Question
+    from takings.metrics.policies import DEFAULT, policy
     from takings.reports import Missing
 
+    if known and name != DEFAULT.name:
+        raise Invalid(
+            "cli.known_policy",
+            f"What was known on a day is kept for the policy {DEFAULT.name} only: leave out --known or --policy.",
+            name=DEFAULT.name,
+        )
     if period and at:
         raise Invalid("cli.period_or_at", "--period and --at contradict each other: give one of them.")
     start, end = period_of(period) if period else (None, None)
@@ -86,20 +95,23 @@ def explain(
             for one in app.builder.build(app.zone())
             if one.failed and one.model in models
         ]
-        figures = app.figures.still()
         zone = "UTC" if all(one.utc for one in behind) else app.zone()
-        shown = _Shown(
-            figure=figure,
-            question=question,
-            by=by,
-            values=figures.values(question),
-            groups=figures.values(question, by) if by and by not in GRAINS else [],
-            series=figures.series(question, by) if by in GRAINS else [],
-            sums=[_sum(figures, asked, one, every) for one, asked in figures.sides(question)],
-            known_at=moment or figures.built_at(metric),
-            zone=zone,
-            missing=[*failed, *missing_here(app, question)],
-        )
+        chosen = policy(app.settings.home, name)
+        with app.recurring.under(chosen, app.zone()) as under:
+            figures = under.still()
+            shown = _Shown(
+                figure=figure,
+                question=question,
+                by=by,
+                values=figures.values(question),
+                groups=figures.values(question, by) if by and by not in GRAINS else [],
+                series=figures.series(question, by) if by in GRAINS else [],
+                sums=[_sum(figures, asked, one, every) for one, asked in figures.sides(question)],
+                known_at=moment or figures.built_at(metric),
+                zone=zone,
+                policy=chosen.label if any(app.recurring.depends(one.model, chosen) for one in behind) else None,
+                missing=[*failed, *missing_here(app, question)],
+            )
     if as_json:
         print_json(shown.plain())
     else:
@@ -144,6 +156,7 @@ class _Shown:
     sums: list[_Sum]
     known_at: datetime
     zone: str
+    policy: str | None
     missing: list[Missing]
 
     def plain(self) -> dict[str, Any]:
@@ -156,6 +169,7 @@ class _Shown:
             "start": self.question.start,
             "end": self.question.end,
             "zone": self.zone,
+            "policy": self.policy,
             "known_at": self.known_at,
             "missing": [{"table": one.where, "reason": one.reason} for one in self.missing],
             "values": [{"currency": one.currency, "value": _exact(one.value)} for one in self.values],
@@ -185,6 +199,8 @@ class _Shown:
         said = (f"from {start}" if start else "", f"up to the end of {end - timedelta(days=1)}" if end else "")
         span = " ".join(text for text in said if text)
         basis = f"Days of {self.zone}; as known at {self.known_at:%Y-%m-%d %H:%M} UTC."
+        if self.policy:
+            basis += f" Policy {self.policy}."
         click.echo(f"{span[:1].upper() + span[1:]}. {basis}" if span else basis)
         if not self.values:
             click.echo("There is nothing in it.")

@@ -8,6 +8,8 @@ from takings.metrics.explaining import GRAINS, Contribution, Figure, Figures, Gr
 from takings.metrics.journal import ACCOUNTS, Balance, Billed, Entry, Journal
 from takings.metrics.keeping import Keeping
 from takings.metrics.model import Derived, Measure, Model
+from takings.metrics.policies import Policy
+from takings.metrics.recurring import Difference, Recurring, Waterfall
 from takings.metrics.registry import Registry
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Collection",
     "Contribution",
     "Derived",
+    "Difference",
     "Entry",
     "Figure",
     "Figures",
@@ -34,10 +37,13 @@ __all__ = [
     "Measure",
     "Model",
     "Owed",
+    "Policy",
     "Question",
+    "Recurring",
     "Registry",
     "Restatement",
     "Value",
+    "Waterfall",
     "aging",
     "collection",
     "period_of",

@@ -7,11 +7,12 @@ second clock of every figure: what it was, as known on any day since.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Literal
+from datetime import date, datetime
+from typing import Any, Final, Literal, Protocol
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -19,7 +20,9 @@ from takings.clock import Clock
 from takings.errors import Unexpected
 from takings.log import get
 from takings.metrics.model import KNOWN_AT, Model
+from takings.metrics.policies import DEFAULT, Policy
 from takings.metrics.registry import Registry
+from takings.metrics.steps import fill
 from takings.warehouse import Session, Warehouse, mapped
 
 FILLINGS: Final = "metrics.fillings"
@@ -33,6 +36,13 @@ _CREATE: Final = (
     "gone BIGINT, milliseconds BIGINT, built_at TIMESTAMP WITH TIME ZONE)"
 )
 _OLD: Final = "metrics.builds"  # what a warehouse of before kept in place of fillings; its lines had no second clock
+
+
+class Staged(Protocol):
+    """Answers SQL that reads models by their names."""
+
+    def __call__(self, sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
+        """Return the rows; values are those of ``$name`` in the SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +114,7 @@ class Builder:
         Raises:
             Unavailable: The disk is full, or the warehouse is busy: everything stays as it was.
         """
-        values = {"zone": zone}
+        values = self._values(zone, DEFAULT)
         if not anew:
             marks = self._warehouse.marks()
             before = self._before(marks)
@@ -133,21 +143,33 @@ class Builder:
         return any(marks.get(f"stripe.{name}") for model in self._lines for name in self._registry.sources(model.name))
 
     @contextmanager
-    def staged(self, zone: str, *names: str) -> Iterator[Callable[[str], pa.Table]]:
-        """Make staging models for the time of a few questions; gives what answers SQL that reads them by their names.
+    def staged(self, zone: str, *names: str, policy: Policy = DEFAULT) -> Iterator[Staged]:
+        """Make models for the time of a few questions; gives what answers SQL that reads them by their names.
+
+        Args:
+            zone: As :meth:`build` takes it.
+            names: Which models.
+            policy: The switches of recurring revenue.
 
         Raises:
             Unavailable: See :meth:`build`.
         """
-        with self._warehouse.deriving() as session, _Work(session, self._registry, {"zone": zone}) as work:
+        with self._warehouse.deriving() as session, _Work(session, self._registry, self._values(zone, policy)) as work:
             tables = {name: work.table(self._registry.model(name)) for name in names}
 
-            def ask(sql: str) -> pa.Table:
+            def ask(sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
                 for name, table in tables.items():
                     sql = self._registry.model(name).renamed(sql, table)
-                return session.execute(sql).to_arrow_table()
+                return session.execute(sql, None if values is None else dict(values)).to_arrow_table()
 
             yield ask
+
+    def today(self, zone: str) -> date:
+        """Return what day it is in a zone: nothing of a later one is in any figure yet."""
+        return self._clock.now().astimezone(ZoneInfo(zone)).date()
+
+    def _values(self, zone: str, policy: Policy) -> dict[str, Any]:
+        return {"zone": zone, "today": self.today(zone), **policy.parameters()}
 
     @property
     def _lines(self) -> tuple[Model, ...]:
@@ -178,7 +200,7 @@ class Builder:
 
     def _print(self, model: Model, values: dict[str, Any], marks: Mapping[str, str]) -> str:
         """Return what changes whenever a model's lines would."""
-        sources = sorted(f"stripe.{name}" for name in self._registry.sources(model.name))
+        sources = sorted(self._registry.tables(model.name))
         parts = [self._definition(model, values), *(f"{name}={marks.get(name, '')}" for name in sources)]
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
@@ -279,7 +301,7 @@ class _Work:
             for need in self._registry.needed(model):
                 sql = need.renamed(sql, self.table(need))
             used = {one: self._values[one] for one in sorted(model.parameters)}
-            self._session.execute(f"CREATE TEMP TABLE {model.name} AS {sql}", used)
+            fill(self._session, model, sql, used)
             self._made.append(name)
         return name
 

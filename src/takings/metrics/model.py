@@ -39,7 +39,7 @@ SPAN: Final = ("since_s", "until_s")
 """Columns of models whose lines may accrue over a span of time."""
 
 _HEADER: Final = re.compile(r"\A/\*\n(.*?)\n\*/\n", re.S)
-_READS: Final = re.compile(r"\b(stripe|metrics)\.([a-z_0-9]+)")
+_READS: Final = re.compile(r"\b(raw|stripe|metrics)\.([a-z_0-9]+)")
 _PARAMETER: Final = re.compile(r"\$([a-z_]+)")
 
 
@@ -120,6 +120,8 @@ class Model:
             ``until_s``, seconds since 1970, both empty in lines that fall at once. They reach into the future.
         sql: The statement without the header.
         parameters: Names of the values it takes.
+        through: Name of a step of :data:`takings.metrics.steps.STEPS` that turns the SQL's answer into the table's rows, where SQL
+            cannot say it exactly; empty where the answer is the table.
     """
 
     name: str
@@ -133,6 +135,7 @@ class Model:
     spread: bool
     sql: str
     parameters: frozenset[str]
+    through: str = ""
 
     @classmethod
     def read(cls, name: str, text: str) -> Model:
@@ -171,6 +174,7 @@ class Model:
             spread=bool(header.get("spread", False)),
             sql=sql,
             parameters=frozenset(_PARAMETER.findall(sql)),
+            through=str(header.get("through", "")),
         )
 
     @property

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from importlib import resources
-from typing import Self
+from typing import Final, Self
 
 from takings.catalog import Catalog
 from takings.errors import Invalid, NotFound
 from takings.metrics.model import BadModel, Derived, Measure, Model
 from takings.warehouse.tables import BRIDGE
+
+_STATES_OF: Final = re.compile(r"\bresource = '([a-z_0-9]+)'")
 
 
 class Registry:
@@ -26,7 +29,7 @@ class Registry:
     def __init__(self, models: list[Model], catalog: Catalog) -> None:
         self._by_name = {model.name: model for model in models}
         known = {f"stripe.{name}" for name in (*catalog.resources, BRIDGE.table)}
-        known |= {model.table for model in models}
+        known |= {model.table for model in models} | {"raw.versions"}
         for model in models:
             if missing := sorted(set(model.needs) - known):
                 raise BadModel(f"{model.name}: it needs what is not there: {missing}")
@@ -92,7 +95,21 @@ class Registry:
         found: set[str] = set()
         for need in self._by_name[model].needs:
             schema, _, name = need.partition(".")
-            found |= self.sources(name) if schema == "metrics" else {name}
+            match schema:
+                case "metrics":
+                    found |= self.sources(name)
+                case "stripe":
+                    found.add(name)
+                case _:
+                    found |= set(_STATES_OF.findall(self._by_name[model].sql))
+        return frozenset(found)
+
+    def tables(self, model: str) -> frozenset[str]:
+        """Return the qualified names of the tables that a model's lines come from, other than those of models."""
+        found: set[str] = set()
+        for need in self._by_name[model].needs:
+            schema, _, name = need.partition(".")
+            found |= self.tables(name) if schema == "metrics" else {need}
         return frozenset(found)
 
     def figure(self, name: str) -> Measure | Derived:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +31,12 @@ class _Head(msgspec.Struct):
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _embedded = msgspec.json.Decoder(_Embedded)
 _head = msgspec.json.Decoder(_Head)
+_rows = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_raws = msgspec.json.Decoder(list[msgspec.Raw] | None)
+
+#: Lists of ids that ``expand[]`` turns into the objects they name, which have a table of their own.
+_BY_ID = frozenset(("discounts",))
+_NAMED = re.compile(rb'"discounts":\["')
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +92,23 @@ class Cutter:
 
     def expanded(self, table: str) -> tuple[str, ...]:
         """Return the fields of a table's objects that are asked for with ``expand[]`` when they are listed."""
-        return tuple(nested.field for nested in self.nested.get(table, ()) if nested.expand)
+        nested = tuple(nested.field for nested in self.nested.get(table, ()) if nested.expand)
+        return (*nested, *self._catalog.resources[table].expand)
 
-    def is_cut_short(self, table: str) -> bool:
-        """Tell whether an event's payload lacks a list of an object that nothing else gives: it comes only when asked for."""
-        return any(nested.expand and nested.table in self._only_here for nested in self.nested.get(table, ()))
+    def is_cut_short(self, table: str, raw: bytes) -> bool:
+        """Tell whether an event's payload lacks something that nothing else gives: it comes only when asked for.
+
+        Args:
+            table: Where the object goes.
+            raw: The payload.
+        """
+        if any(nested.expand and nested.table in self._only_here for nested in self.nested.get(table, ())):
+            return True
+        expand = self._catalog.resources[table].expand
+        if not all(name.rpartition(".")[2] in _BY_ID for name in expand):
+            return True
+        # An invoice's discounts are those of its subscription, which come with that.
+        return bool(expand) and table != "invoices" and _NAMED.search(raw) is not None
 
     def page(self, endpoint: ListEndpoint, page: Page, stamp: Stamp, parent: str = "", *, look: bool = False) -> Pieces:
         """Cut a page of a list."""
@@ -131,12 +150,29 @@ class Cutter:
         for item in received:
             identifier = item.id or self._name(resource, item.raw, stamp.scope)
             raw = item.raw
+            if resource.expand:
+                raw = self._folded(resource, raw, stamp, pieces)
             if nested:
                 raw = self._nested(resource, nested, identifier, raw, stamp, pieces, asked, look)
             items.append(Item.of(identifier, item.created, raw))
         own = _delivery(table, stamp, items, parent or None)
         pieces.deliveries.insert(0, own)
         return pieces
+
+    def _folded(self, resource: Resource, raw: bytes, stamp: Stamp, pieces: Pieces) -> bytes:
+        """Put ids back where objects came in their place, and deliver those; the payload is then as events have it."""
+        paths = [name.split(".") for name in resource.expand if name.rpartition(".")[2] in _BY_ID]
+        if not paths or b'"discount"' not in raw:
+            return raw
+        fields = _object.decode(raw)
+        found: list[msgspec.Raw] = []
+        for path in paths:
+            _fold(fields, path, found)
+        if not found:
+            return raw
+        items = [Item.of(head.id, head.created, bytes(part)) for part in found if (head := _head.decode(part)).id]
+        pieces.deliveries.append(_delivery("discounts", stamp, items, None))
+        return msgspec.json.encode(fields)
 
     def _nested(
         self,
@@ -196,6 +232,29 @@ class Cutter:
             if all(name in fields for name in resource.key):
                 return "/".join(bytes(fields[name]).decode().strip('"') for name in resource.key)
         return hashlib.blake2b(raw, digest_size=12).hexdigest()
+
+
+def _fold(fields: dict[str, msgspec.Raw], path: list[str], found: list[msgspec.Raw]) -> None:
+    """Replace the objects in a list at the end of a path by their ids, noting them."""
+    held = fields.get(path[0])
+    if held is None:
+        return
+    if len(path) > 1:
+        inside = _object.decode(held)
+        rows = _rows.decode(inside["data"])
+        for row in rows:
+            _fold(row, path[2:], found)
+        fields[path[0]] = msgspec.Raw(msgspec.json.encode(inside | {"data": msgspec.Raw(msgspec.json.encode(rows))}))
+        return
+    kept: list[msgspec.Raw] = []
+    for part in _raws.decode(held) or ():
+        whole = bytes(part).startswith(b"{")
+        if whole:
+            found.append(part)
+            part = msgspec.Raw(msgspec.json.encode(_head.decode(part).id))
+        kept.append(part)
+    if kept:
+        fields[path[0]] = msgspec.Raw(msgspec.json.encode(kept))
 
 
 def _read(part: msgspec.Raw) -> _Embedded | None:

@@ -147,7 +147,7 @@ class Follower:
         cut = self._cutter.objects(resource.table, [item], state, parent)
         found.deliveries += cut.deliveries
         found.windows += cut.windows
-        if window is not None and self._cutter.is_cut_short(resource.table):
+        if window is not None and self._cutter.is_cut_short(resource.table, raw):
             found.windows.append(window)
 
     def seen_since(self, moment: datetime) -> frozenset[str]:

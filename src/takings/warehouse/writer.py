@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 import msgspec
 import pyarrow as pa
@@ -53,6 +54,15 @@ class _State:
         return (self.delivery.as_of, self.hash)
 
 
+#: Tables whose history is asked: for these it matters since when a state stands, not only that it was seen.
+_DATED: Final = frozenset(("subscriptions", "subscription_items"))
+
+
+def _is_dated(state: _State) -> bool:
+    """Tell whether a state says when it came to be; a list only says that it is."""
+    return state.delivery.table in _DATED and state.delivery.source != "list"
+
+
 @dataclass(slots=True)
 class _Group:
     """The states of one table and one owner in a batch."""
@@ -68,8 +78,10 @@ class _Group:
         if had is None:
             self.newest[state.id] = state
         elif had.hash == state.hash:
-            if state.delivery.as_of > had.delivery.as_of:
-                self.newest[state.id] = state
+            older, newer = sorted((had, state), key=lambda s: s.delivery.as_of)
+            self.newest[state.id] = newer
+            if _is_dated(older) and older.delivery.as_of < newer.delivery.as_of:
+                self.others.append(older)
         else:
             older, newer = sorted((had, state), key=lambda s: s.rank)
             self.others.append(older)
@@ -265,6 +277,8 @@ class Writer:
                 change.unchanged += 1
                 if as_of_us > version_us and state.delivery.source != "list":
                     again.append(state)
+                elif as_of_us < version_us and _is_dated(state):
+                    late.append(state)
                 continue
             if hash_here != state.hash and not deleted and _tied(as_of_us, version_us):
                 tied.add(state.id)
@@ -303,19 +317,27 @@ class Writer:
         return found
 
     def _unknown(self, session: Session, late: pa.Table) -> pa.Table:
-        """Return those of some late states that the versions do not hold yet."""
+        """Return those of some late states that the versions do not hold yet.
+
+        Of what events say of subscriptions the moment counts, too: a state that is there can have been there before.
+        """
         session.register("late", late)
         known = session.execute(
-            "SELECT DISTINCT v.id, v.hash FROM raw.versions AS v "
+            "SELECT DISTINCT v.id, v.hash, epoch_us(v.as_of) FROM raw.versions AS v "
             "WHERE (v.resource, v.id, v.hash) IN (SELECT (resource, id, hash) FROM late) "
             "AND v.account = (SELECT any_value(account) FROM late) AND v.livemode = (SELECT any_value(livemode) FROM late)"
         ).fetchall()
         session.unregister("late")
-        seen = set(known)
+        moments = set(known)
+        seen = {(id, hash_) for id, hash_, _ in known}
         picks: list[int] = []
-        for index, pair in enumerate(zip(late["id"].to_pylist(), late["hash"].to_pylist(), strict=True)):
-            if pair not in seen:
-                seen.add(pair)
+        columns = (late[name].to_pylist() for name in ("id", "hash", "as_of", "resource", "source"))
+        for index, (id, hash_, as_of, resource, source) in enumerate(zip(*columns, strict=True)):
+            moment = (id, hash_, _micros(as_of))
+            dated = resource in _DATED and source != "list"
+            if moment not in moments and (dated or (id, hash_) not in seen):
+                moments.add(moment)
+                seen.add((id, hash_))
                 picks.append(index)
         return late.take(pa.array(picks, pa.int64()))
 
@@ -362,12 +384,15 @@ class Writer:
         """Find children whose parent, in the state that is now the newest, does not have them any more."""
         found: dict[tuple[str, Scope], dict[str, Delivery]] = {}
         changed = {key: frozenset(change.changed_ids) for key, change in result.tables.items()}
+        # Of a parent that came in several states at once, an older one may have brought children that the newest lacks.
+        several = {key: frozenset(state.id for state in group.others) for key, group in groups.items()}
         for (name, scope), group in groups.items():
-            doubtful = {
-                parent: whole
-                for parent, whole in group.whole.items()
-                if whole[1].look or parent in changed.get((whole[1].all_of or "", scope), ())
-            }
+
+            def is_doubtful(parent: str, delivery: Delivery, scope: Scope = scope) -> bool:
+                key = (delivery.all_of or "", scope)
+                return delivery.look or parent in changed.get(key, ()) or parent in several.get(key, ())
+
+            doubtful = {parent: whole for parent, whole in group.whole.items() if is_doubtful(parent, whole[1])}
             if not doubtful:
                 continue
             session.register("parents", pa.table({"id": pa.array(list(doubtful), pa.string())}))

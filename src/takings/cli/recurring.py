@@ -1,0 +1,226 @@
+"""``takings recurring``: how recurring revenue moved and what stayed of it, under any policy, and whether it can be trusted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from takings.cli.common import home_option, json_option
+
+if TYPE_CHECKING:
+    from takings.app import App
+    from takings.metrics import Figures, Policy
+
+DIFFERENT = 1
+_MOVEMENTS = ("new_mrr", "reactivation_mrr", "expansion_mrr", "contraction_mrr", "churned_mrr")
+
+
+@click.command(short_help="Show how recurring revenue moved, and check it.")
+@click.option("--period", metavar="PERIOD", help="As `takings explain` takes it; default the last whole month.")
+@click.option("--policy", "name", metavar="NAME", default="stripe", help="Under this policy; default stripe.")
+@click.option("--against", metavar="NAME", help="Show what each switch does to MRR, from the policy to this one.")
+@click.option(
+    "--check", is_flag=True, help="Hold MRR against subscriptions as they stand; ends with 1 where they differ."
+)
+@click.option(
+    "--cohorts", "by_cohort", is_flag=True, help="Customers, MRR and what was collected by month of first MRR."
+)
+@click.option("--policies", "listed", is_flag=True, help="List the policies with their switches.")
+@click.option("--test", is_flag=True, help="Data of sandboxes instead of live data.")
+@json_option
+@home_option
+def recurring(
+    period: str | None,
+    name: str,
+    against: str | None,
+    check: bool,
+    by_cohort: bool,
+    listed: bool,
+    test: bool,
+    as_json: bool,
+    home: Path | None,
+) -> int:
+    """Show opening MRR, its movements and closing MRR in each currency, with retention and churn.
+
+    Each figure names its policy: stripe, chartmogul-like, conservative, or one of policies.toml in the data folder.
+    """
+    from takings.cli.common import opened, settings_for
+    from takings.cli.explain import period_of
+    from takings.errors import Invalid
+    from takings.metrics.policies import policy, read
+
+    if sum((check, by_cohort, listed, against is not None)) > 1:
+        raise Invalid("cli.one_view", "--against, --check, --cohorts and --policies are views of their own: give one.")
+    with opened(settings_for(home=home)) as app:
+        folder = app.settings.home
+        if listed:
+            return _policies(list(read(folder).values()), as_json)
+        chosen = policy(folder, name)
+        zone = app.zone()
+        last = app.builder.today(zone).replace(day=1)
+        start, end = period_of(period) if period else ((last - timedelta(days=1)).replace(day=1), last)
+        app.builder.build(zone)
+        if check:
+            return _check(app, chosen, as_json)
+        if against is not None:
+            return _waterfall(app, chosen, policy(folder, against), end if period else None, not test, as_json)
+        with app.recurring.under(chosen, zone) as figures:
+            if by_cohort:
+                return _cohorts(figures, end if period else last, not test, as_json)
+            return _movements(figures, chosen, start, end, not test, as_json)
+
+
+def _policies(policies: list[Policy], as_json: bool) -> int:
+    from takings.cli.output import print_json, print_table
+
+    rows = [{"policy": one.name, "version": one.version, **one.parameters()} for one in policies]
+    if as_json:
+        print_json(rows)
+        return 0
+    names = [name for name in rows[0] if name not in ("policy", "version")]
+    print_table(
+        ("switch", *(one.label for one in policies)), [(name, *(_said(row[name]) for row in rows)) for name in names]
+    )
+    return 0
+
+
+def _said(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check(app: App, policy: Policy, as_json: bool) -> int:
+    from takings.cli.output import print_json, print_table
+    from takings.money import Money
+
+    found = app.recurring.differences(policy, app.zone())
+    if as_json:
+        print_json(
+            [
+                {
+                    "account": one.account, "livemode": one.livemode, "subscription": one.subscription, "currency": one.currency,
+                    "changes": one.changes, "scanned": one.scanned, "lacking": list(one.lacking),
+                }
+                for one in found
+            ]
+        )  # fmt: skip
+    elif found:
+        print_table(
+            ("subscription", "account", "currency", "by changes", "as it stands", "not known here"),
+            [
+                (one.subscription, one.account, one.currency, Money(one.changes, one.currency).major,
+                 Money(one.scanned, one.currency).major, ", ".join(one.lacking))
+                for one in found
+            ],
+        )  # fmt: skip
+    if found:
+        click.echo(f"{len(found):,} subscriptions differ or lack a price (policy {policy.label}).", err=True)
+        return DIFFERENT
+    if not as_json:
+        click.echo(f"Every subscription is worth the same by its changes and as it stands (policy {policy.label}).")
+    return 0
+
+
+def _waterfall(app: App, start: Policy, end: Policy, before: Any, livemode: bool, as_json: bool) -> int:
+    from takings.cli.output import print_json, print_table
+    from takings.metrics import Question
+    from takings.money import Money
+
+    found = app.recurring.waterfall(start, end, app.zone(), Question("mrr", end=before, livemode=livemode))
+    if as_json:
+        print_json(
+            {
+                "from": start.label, "to": end.label, "start": found.start, "end": found.end,
+                "steps": [{"switch": one.switch, "amounts": one.amounts} for one in found.steps],
+            }
+        )  # fmt: skip
+        return 0
+    currencies = sorted({*found.start, *found.end})
+    rows = [(start.label, found.start), *((one.switch, one.amounts) for one in found.steps), (end.label, found.end)]
+    print_table(
+        ("MRR", *currencies),
+        [(label, *(Money(amounts.get(one, 0), one).major for one in currencies)) for label, amounts in rows],
+    )
+    return 0
+
+
+def _cohorts(figures: Figures, end: Any, livemode: bool, as_json: bool) -> int:
+    from takings.cli.output import print_json, print_table
+    from takings.metrics.retention import cohorts
+    from takings.money import Money
+
+    cells = cohorts(figures.ask, end, livemode=livemode)
+    names = ("currency", "cohort", "month", "age", "customers", "mrr", "collected")
+    if as_json:
+        print_json([{name: getattr(cell, name) for name in names} for cell in cells])
+        return 0
+    print_table(
+        names,
+        [
+            (one.currency, one.cohort, one.month, one.age, one.customers, Money(one.mrr, one.currency).major,
+             Money(one.collected, one.currency).major)
+            for one in cells
+        ],
+    )  # fmt: skip
+    return 0
+
+
+def _movements(figures: Figures, policy: Policy, start: Any, end: Any, livemode: bool, as_json: bool) -> int:
+    from takings.cli.explain import spoken
+    from takings.cli.output import print_json, print_table
+    from takings.metrics import Question
+    from takings.metrics.retention import Window, gross_retention, logo_churn, net_retention
+    from takings.money import Money
+
+    def by_currency(measure: str, start: Any, end: Any) -> dict[str, int]:
+        return {one.currency: one.amount for one in figures.answer(Question(measure, start, end, livemode=livemode))}
+
+    opening, closing = by_currency("mrr", None, start), by_currency("mrr", None, end)
+    moved = {name: by_currency(name, start, end) for name in _MOVEMENTS}
+    window = Window(start, end, livemode=livemode)
+    year = Window(_year_before(end), end, livemode=livemode)
+    shares = {
+        "nrr": net_retention(figures.ask, window),
+        "grr": gross_retention(figures.ask, window),
+        "nrr_12": net_retention(figures.ask, year),
+        "grr_12": gross_retention(figures.ask, year),
+        "logo_churn": logo_churn(figures.ask, window),
+        "logo_churn_stripe": logo_churn(figures.ask, window, with_new=True),
+    }
+    values = {name: {one.currency: one.value for one in found} for name, found in shares.items()}
+    currencies = sorted({*opening, *closing, *(currency for held in moved.values() for currency in held)})
+    for one in currencies:
+        total = opening.get(one, 0) + sum(held.get(one, 0) for held in moved.values())
+        if total != closing.get(one, 0):
+            raise AssertionError(f"{one}: opening and movements make {total}, closing is {closing.get(one, 0)}")
+    if as_json:
+        print_json(
+            {
+                "policy": policy.label, "start": start, "end": end,
+                "currencies": [
+                    {
+                        "currency": one, "opening": opening.get(one, 0), "closing": closing.get(one, 0),
+                        **{name: held.get(one, 0) for name, held in moved.items()},
+                        **{name: None if (value := held.get(one)) is None else str(value) for name, held in values.items()},
+                    }
+                    for one in currencies
+                ],
+            }
+        )  # fmt: skip
+        return 0
+    click.echo(f"From {start} up to the end of {end - timedelta(days=1)}; policy {policy.label}.")
+    rows: list[tuple[Any, ...]] = [("opening", *(Money(opening.get(one, 0), one).major for one in currencies))]
+    rows += [(name, *(Money(held.get(one, 0), one).major for one in currencies)) for name, held in moved.items()]
+    rows.append(("closing", *(Money(closing.get(one, 0), one).major for one in currencies)))
+    rows += [(name, *(spoken(held.get(one), "share", one) for one in currencies)) for name, held in values.items()]
+    print_table(("", *currencies), rows)
+    return 0
+
+
+def _year_before(day: Any) -> Any:
+    try:
+        return day.replace(year=day.year - 1)
+    except ValueError:  # 29 February
+        return day.replace(year=day.year - 1, day=28)

@@ -1,0 +1,170 @@
+"""Recurring revenue under any policy, held against a second derivation, and what makes two policies differ."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+from takings.clock import Clock
+from takings.metrics.builder import Builder, Staged
+from takings.metrics.explaining import Figures, Question
+from takings.metrics.model import KNOWN_AT, Model
+from takings.metrics.policies import DEFAULT, Policy, between
+from takings.metrics.registry import Registry
+from takings.metrics.scanning import scan
+from takings.warehouse import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A subscription on which the two derivations do not agree, or that counts as nothing for want of what prices it.
+
+    Attributes:
+        account, livemode, subscription, currency: Which.
+        changes: Minor units a month by the running sum of changes.
+        scanned: The same by the subscription's row as it stands.
+        lacking: Ids of what is not known here.
+    """
+
+    account: str
+    livemode: bool
+    subscription: str
+    currency: str
+    changes: int
+    scanned: int
+    lacking: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one switch makes of the figure, in minor units by currency."""
+
+    switch: str
+    amounts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """Two policies side by side: the first one's figure, what each switch does to it in turn, the second one's."""
+
+    start: dict[str, int]
+    steps: list[Step]
+    end: dict[str, int]
+
+
+class Recurring:
+    """Answers about recurring revenue.
+
+    Args:
+        warehouse: With the models built.
+        registry: The models.
+        builder: Makes their lines under other policies.
+        figures: Those of the lines that are kept.
+        clock: As figures take it.
+    """
+
+    def __init__(
+        self, warehouse: Warehouse, registry: Registry, builder: Builder, figures: Figures, clock: Clock
+    ) -> None:
+        self._warehouse = warehouse
+        self._registry = registry
+        self._builder = builder
+        self._figures = figures
+        self._clock = clock
+
+    @contextmanager
+    def under(self, policy: Policy, zone: str) -> Iterator[Figures]:
+        """Give the figures under a policy; the default's are in the warehouse, others are worked out for as long as this lasts.
+
+        Args:
+            policy: Which.
+            zone: Reporting zone.
+
+        Raises:
+            Unavailable: The warehouse is busy.
+        """
+        if policy.switches == DEFAULT.switches:
+            yield self._figures
+            return
+        names = sorted(
+            model.name for model in self._registry.ordered if model.kind == "lines" and self._switched(model, policy)
+        )
+        with self._builder.staged(zone, *names, policy=policy) as ask:
+            yield _Under(self._warehouse, self._registry, self._clock, ask, frozenset(names))
+
+    def depends(self, model: str, policy: Policy) -> bool:
+        """Tell whether the lines of a model depend on the policy."""
+        return self._switched(self._registry.model(model), policy)
+
+    def differences(self, policy: Policy, zone: str) -> list[Difference]:
+        """Return the subscriptions on which the two derivations differ, and those that lack what prices them."""
+        summed: dict[tuple[str, bool, str, str], int] = defaultdict(int)
+        with self.under(policy, zone) as figures:
+            for row in figures.ask(
+                "SELECT l.account, l.livemode, l.subscription, l.currency, CAST(SUM(l.amount) AS BIGINT) "
+                "FROM metrics.mrr_lines AS l GROUP BY 1, 2, 3, 4",
+                {},
+            ):
+                summed[row[0], row[1], row[2], row[3]] = row[4]
+        found: list[Difference] = []
+        for one in scan(self._warehouse, policy.switches, zone, self._builder.today(zone)):
+            changes = summed.pop((one.account, one.livemode, one.subscription, one.currency), 0)
+            if changes != one.amount or one.lacking:
+                where = (one.account, one.livemode, one.subscription, one.currency)
+                found.append(Difference(*where, changes, one.amount, tuple(one.lacking)))
+        found += [Difference(*key, amount, 0) for key, amount in summed.items() if amount]
+        return sorted(found, key=lambda one: (one.account, one.livemode, one.subscription))
+
+    def waterfall(self, start: Policy, end: Policy, zone: str, question: Question) -> Waterfall:
+        """Return a figure under two policies and what each switch between them does, turned one after the other.
+
+        Each amount is what turning that switch adds; together they are the whole difference, to the minor unit.
+        """
+        first = self._figure(start, zone, question)
+        steps: list[Step] = []
+        before = first
+        for switch, policy in between(start, end):
+            after = self._figure(policy, zone, question)
+            steps.append(Step(switch, _less(after, before)))
+            before = after
+        return Waterfall(first, steps, before)
+
+    def _figure(self, policy: Policy, zone: str, question: Question) -> dict[str, int]:
+        with self.under(policy, zone) as figures:
+            return {one.currency: one.amount for one in figures.answer(question)}
+
+    def _switched(self, model: Model, policy: Policy) -> bool:
+        """Tell whether a switch has a bearing on a model, by way of others too."""
+        own = not model.parameters.isdisjoint(policy.parameters())
+        return own or any(self._switched(need, policy) for need in self._registry.needed(model))
+
+
+class _Under(Figures):
+    """Figures of lines that last as long as a session."""
+
+    def __init__(
+        self, warehouse: Warehouse, registry: Registry, clock: Clock, staged: Staged, names: frozenset[str]
+    ) -> None:
+        super().__init__(warehouse, registry, clock)
+        self._staged, self._names = staged, names
+        self._marks = {**warehouse.marks(), **{f"metrics.{name}": "staged" for name in names}}
+
+    def still(self) -> Self:
+        return self
+
+    def ask(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        # Lines get the moment they became known when they are written; these are not.
+        for name in self._names:
+            fresh = f"(SELECT x.*, now() AS {KNOWN_AT} FROM metrics.{name} AS x)"
+            sql = re.sub(rf"FROM metrics\.{name} AS", f"FROM {fresh} AS", sql)
+        asked = self._staged(sql, {name: value for name, value in values.items() if f"${name}" in sql})
+        return [tuple(row.values()) for row in asked.to_pylist()]
+
+
+def _less(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    found = {currency: one.get(currency, 0) - other.get(currency, 0) for currency in sorted({*one, *other})}
+    return {currency: amount for currency, amount in found.items() if amount}

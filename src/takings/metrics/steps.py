@@ -1,0 +1,33 @@
+"""Fills a temporary table from a model: with its SQL's answer, or with what a step in Python makes of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from takings.metrics import pricing
+from takings.metrics.model import Model
+from takings.warehouse import Session
+
+#: Steps by the name that headers give them: each turns one table into another.
+STEPS: Final[dict[str, Callable[[pa.Table], pa.Table]]] = {"pricing": pricing.answers}
+
+
+def fill(session: Session, model: Model, sql: str, values: Mapping[str, Any]) -> None:
+    """Make the temporary table of a model.
+
+    Args:
+        session: Whose table it is.
+        model: Its name is the table's.
+        sql: The model's statement, with the names of the tables that it reads here.
+        values: Of its parameters.
+    """
+    if not model.through:
+        session.execute(f"CREATE TEMP TABLE {model.name} AS {sql}", dict(values))
+        return
+    made = STEPS[model.through](session.execute(sql, dict(values)).to_arrow_table())
+    session.register("made", made)
+    session.execute(f"CREATE TEMP TABLE {model.name} AS SELECT * FROM made")
+    session.unregister("made")
