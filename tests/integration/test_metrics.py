@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import chdb
 import psycopg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlglot
@@ -29,6 +30,7 @@ from takings.simulator.simclock import MovableClock
 from takings.warehouse import Delivery, Item, Scope, Warehouse
 
 LINES = [model for model in Registry.load(catalog.load()).ordered if model.kind == "lines"]
+WINDOWS = [model for model in Registry.load(catalog.load()).ordered if model.kind == "windows"]
 MEASURES = sorted(Registry.load(catalog.load()).measures)
 DERIVED = sorted(Registry.load(catalog.load()).derived)
 
@@ -115,11 +117,15 @@ def test_opening_and_activity_and_payouts_make_the_closing_of_every_day(parts: a
         day += timedelta(days=1)
 
 
+def next_month(day: date) -> date:
+    return date(day.year + day.month // 12, day.month % 12 + 1, 1)
+
+
 @pytest.mark.parametrize("name", MEASURES)
 def test_contributions_add_up_to_the_figure_and_groups_to_the_total(parts: app.App, name: str) -> None:
     measure = parts.registry.measure(name)
     ask = parts.figures.still()
-    spans = [(None, None), (date(2026, 3, 1), date(2026, 5, 1)) if measure.sum == "flow" else (None, date(2026, 5, 1))]
+    spans = [(None, None), (None if measure.sum == "stock" else date(2026, 3, 1), date(2026, 5, 1))]
     somebody = ask.contributions(Question(name))[:1]  # none where the company's life has no such thing
     for start, end in spans:
         for only in ({}, *({"part": one.part} for one in somebody if end is None)):
@@ -224,12 +230,33 @@ def test_other_engines_make_the_same_lines(parts: app.App, postgres_database: st
     """Models of lines are written in SQL that sqlglot turns into any engine's, with the same rows as the outcome."""
     parts.builder.build("Europe/Paris")
     ours = parts.warehouse.query(f"SELECT l.* EXCLUDE (l.known_at) FROM {model.table} AS l")
-    names = [column.name for column in ours.columns]
-    assert ours.rows and set(model.grain) <= set(names)
+    assert ours.rows and set(model.grain) <= {column.name for column in ours.columns}
     needs = [need.name for need in parts.registry.needed(model)]
     with parts.builder.staged("Europe/Paris", *needs) as ask:
         sources = {f"metrics.{name}": ask(f"SELECT * FROM metrics.{name}") for name in needs}
+    assert_the_same_elsewhere(model.sql, sources, ours, postgres_database, tmp_path)
 
+
+@pytest.mark.parametrize("model", WINDOWS, ids=lambda model: model.name)
+def test_other_engines_make_the_same_of_periods(
+    parts: app.App, postgres_database: str, tmp_path: Path, model: Any
+) -> None:
+    parts.builder.build("Europe/Paris")
+    sql, _ = parts.figures.source(Question(model.measures[0].name, date(2026, 1, 1), date(2026, 7, 1)))
+    sources = {
+        need.table: pa.Table.from_pylist(parts.warehouse.query(f"SELECT * FROM {need.table}").dicts())
+        for need in parts.registry.needed(model)
+    }
+    ours = parts.warehouse.query(sql[1:-1])
+    assert ours.rows and {measure.parts[0] for measure in model.measures} & {row[7] for row in ours.rows}
+    assert_the_same_elsewhere(sql[1:-1], sources, ours, postgres_database, tmp_path)
+
+
+def assert_the_same_elsewhere(
+    sql: str, sources: dict[str, pa.Table], ours: Any, postgres_database: str, tmp_path: Path
+) -> None:
+    """Run a statement on PostgreSQL and ClickHouse over the same tables."""
+    names = [column.name for column in ours.columns]
     with psycopg.connect(postgres_database, autocommit=True) as db, db.cursor() as cursor:
         kinds = {"string": "text", "bool": "boolean", "int64": "bigint", "date32[day]": "date"}
         cursor.execute("SET TimeZone = 'UTC'")
@@ -240,11 +267,11 @@ def test_other_engines_make_the_same_lines(parts: app.App, postgres_database: st
             with cursor.copy(f"COPY {need} FROM STDIN".encode()) as copy:
                 for row in table.to_pylist():
                     copy.write_row(list(row.values()))
-        cursor.execute(sqlglot.transpile(model.sql, read="duckdb", write="postgres")[0].encode())
+        cursor.execute(sqlglot.transpile(sql, read="duckdb", write="postgres")[0].encode())
         assert [column.name for column in cursor.description or ()] == names
         assert plain(cursor.fetchall()) == plain(ours.rows)
 
-    statement = sqlglot.transpile(model.sql, read="duckdb", write="clickhouse")[0]
+    statement = sqlglot.transpile(sql, read="duckdb", write="clickhouse")[0]
     for need, table in sources.items():
         file = tmp_path / f"{need}.parquet"
         pq.write_table(table, file)
@@ -367,6 +394,11 @@ def test_a_series_leaves_nothing_out_and_ends_where_the_single_answer_stands(par
             continue
         if figure.sum == "flow":
             assert sum(one.value or 0 for one in by_month) == single["eur"]
+        elif figure.sum == "window":
+            for one in by_month:
+                assert one.period is not None
+                alone = replace(question, start=one.period, end=next_month(one.period))
+                assert one.value == sum(each.amount for each in parts.figures.answer(alone))
         else:
             assert by_month[-1].value == single["eur"]
             opening = parts.figures.answer(Question(name, end=date(2025, 2, 1), currency="eur"))

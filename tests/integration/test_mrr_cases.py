@@ -17,8 +17,8 @@ import pytest
 from takings import app, settings
 from takings.clock import to_unix
 from takings.metrics import Difference, Question
+from takings.metrics.cohorts import cohorts
 from takings.metrics.policies import BUILT_IN, DEFAULT, Policy, Switches
-from takings.metrics.retention import Window, cohorts, gross_retention, logo_churn, net_retention
 from takings.warehouse import Delivery, Item, Scope
 
 SEEN = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -486,20 +486,24 @@ def test_retention_churn_and_cohorts_are_worked_out_on_customers(books: Books) -
         b.line(f"in_{name}_2", name, "p", quantity, "2026-04-10", "2026-07-10", amount=1)
         b.subscription(name, ("p", quantity), customer=f"cus_{name}")
     b.build()
-    window = Window(date(2026, 4, 1), date(2026, 5, 1), account=b.account)
-    (nrr,), (grr,), (churn,), (variant,) = (
-        net_retention(b.parts.figures.ask, window), gross_retention(b.parts.figures.ask, window),
-        logo_churn(b.parts.figures.ask, window), logo_churn(b.parts.figures.ask, window, with_new=True),
-    )  # fmt: skip
-    assert nrr.value == Fraction(1_000 + 2_500 + 400, 5_000)  # who left and came back retains nothing
-    assert grr.value == Fraction(1_000 + 1_000 + 400, 5_000)  # capped at the start
-    assert churn.value == Fraction(2, 5) and variant.value == Fraction(2, 6)
-    for share in (nrr, grr, churn, variant):
-        assert (sum(part.over for part in share.parts), sum(part.under for part in share.parts)) == (
-            share.over,
-            share.under,
-        )
-    assert net_retention(b.parts.figures.ask, Window(date(2025, 1, 1), date(2025, 2, 1), account=b.account)) == []
+    april = (date(2026, 4, 1), date(2026, 5, 1))
+
+    def share(name: str, *period: date) -> list[Fraction | None]:
+        return [one.value for one in b.parts.figures.values(b.ask(name, *(period or april)))]
+
+    assert share("nrr") == [Fraction(1_000 + 2_500 + 400, 5_000)]  # who left and came back retains nothing
+    assert share("grr") == [Fraction(1_000 + 1_000 + 400, 5_000)]  # capped at the start
+    assert share("logo_churn") == [Fraction(2, 5)] and share("logo_churn_stripe") == [Fraction(2, 6)]
+    # Nothing stood a year before; over the last days of April only who came back and who came are there from the start.
+    assert share("nrr_12") == share("grr_12") == []
+    assert share("nrr", date(2026, 4, 28), date(2026, 5, 1)) == [Fraction(1)]
+    assert share("nrr", date(2025, 1, 1), date(2025, 2, 1)) == []
+    by_month = b.parts.figures.series(b.ask("nrr", date(2026, 2, 1), date(2026, 5, 1)), "month")
+    assert [(one.period, one.value) for one in by_month] == [
+        (date(2026, 2, 1), 1), (date(2026, 3, 1), 1), (date(2026, 4, 1), Fraction(3_900, 5_000)),
+    ]  # fmt: skip
+    kept = {one.customer: one.amount for one in b.parts.figures.contributions(b.ask("retained_mrr", *april))}
+    assert kept == {"cus_stays": 1_000, "cus_grows": 2_500, "cus_shrinks": 400, "cus_leaves": 0, "cus_returns": 0}
     cells = {
         (cell.cohort, cell.month): (cell.customers, cell.mrr)
         for cell in cohorts(b.parts.figures.ask, date(2026, 5, 1), account=b.account)

@@ -12,7 +12,7 @@ from takings import catalog
 from takings.cli.explain import filter_of, period_of
 from takings.errors import Invalid
 from takings.metrics import Registry
-from takings.metrics.model import LINE_COLUMNS, SPAN, BadModel, Model
+from takings.metrics.model import KNOWN_AT, LINE_COLUMNS, SPAN, BadModel, Model
 
 CATALOG = catalog.load()
 REGISTRY = Registry.load(CATALOG)
@@ -55,7 +55,11 @@ def test_a_model_is_read() -> None:
         ("/*\n", "", "does not begin with a header"),
         ('kind = "lines"', "kind = lines", "no TOML"),
         ('kind = "lines"', 'kind = "table"', "its kind"),
-        ('kind = "lines"', 'kind = "staging"', "lines have measures"),
+        ('kind = "lines"', 'kind = "staging"', "lines and windows have measures"),
+        ('kind = "lines"', 'kind = "windows"', "reads JOIN windows"),
+        ("AS c\n", "AS c JOIN windows AS w ON true\n", "reads JOIN windows"),
+        ('sum = "flow"', 'sum = "window"', "have window as their sum"),
+        ('sum = "flow"', 'sum = "flow"\ntrailing = 12', "only measures of windows"),
         ('meaning.fr = "Bons."\n', "", "en and fr"),
         ('grain = ["id"]', "grain = []", "lacks grain"),
         ('needs = ["stripe.coupons"]', 'needs = ["stripe.charges"]', "reads"),
@@ -136,6 +140,7 @@ def test_the_sql_gives_the_columns_the_header_speaks_of(model: Model) -> None:
     else:
         # An invoice's due day is what its age counts from; it is no cut.
         further = {*SPAN} if model.spread else {"due_at"} if model.name == "receivable_lines" else set()
+        further |= {KNOWN_AT} if model.kind == "windows" else set()
         assert {*LINE_COLUMNS, *model.dimensions, *further} == names and wanted <= names
         assert not model.parameters, "what depends on a setting is settled in staging"
 

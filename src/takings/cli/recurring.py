@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DIFFERENT = 1
 _MOVEMENTS = ("new_mrr", "reactivation_mrr", "expansion_mrr", "contraction_mrr", "churned_mrr")
+_SHARES = ("nrr", "grr", "nrr_12", "grr_12", "logo_churn", "logo_churn_stripe")
 
 
 @click.command(short_help="Show how recurring revenue moved, and check it.")
@@ -148,7 +149,7 @@ def _waterfall(app: App, start: Policy, end: Policy, before: Any, livemode: bool
 
 def _cohorts(figures: Figures, end: Any, livemode: bool, as_json: bool) -> int:
     from takings.cli.output import print_json, print_table
-    from takings.metrics.retention import cohorts
+    from takings.metrics.cohorts import cohorts
     from takings.money import Money
 
     cells = cohorts(figures.ask, end, livemode=livemode)
@@ -171,7 +172,6 @@ def _movements(figures: Figures, policy: Policy, start: Any, end: Any, livemode:
     from takings.cli.explain import spoken
     from takings.cli.output import print_json, print_table
     from takings.metrics import Question
-    from takings.metrics.retention import Window, gross_retention, logo_churn, net_retention
     from takings.money import Money
 
     def by_currency(measure: str, start: Any, end: Any) -> dict[str, int]:
@@ -179,17 +179,10 @@ def _movements(figures: Figures, policy: Policy, start: Any, end: Any, livemode:
 
     opening, closing = by_currency("mrr", None, start), by_currency("mrr", None, end)
     moved = {name: by_currency(name, start, end) for name in _MOVEMENTS}
-    window = Window(start, end, livemode=livemode)
-    year = Window(_year_before(end), end, livemode=livemode)
-    shares = {
-        "nrr": net_retention(figures.ask, window),
-        "grr": gross_retention(figures.ask, window),
-        "nrr_12": net_retention(figures.ask, year),
-        "grr_12": gross_retention(figures.ask, year),
-        "logo_churn": logo_churn(figures.ask, window),
-        "logo_churn_stripe": logo_churn(figures.ask, window, with_new=True),
+    values = {
+        name: {one.currency: one.value for one in figures.values(Question(name, start, end, livemode=livemode))}
+        for name in _SHARES
     }
-    values = {name: {one.currency: one.value for one in found} for name, found in shares.items()}
     currencies = sorted({*opening, *closing, *(currency for held in moved.values() for currency in held)})
     for one in currencies:
         total = opening.get(one, 0) + sum(held.get(one, 0) for held in moved.values())
@@ -217,10 +210,3 @@ def _movements(figures: Figures, policy: Policy, start: Any, end: Any, livemode:
     rows += [(name, *(spoken(held.get(one), "share", one) for one in currencies)) for name, held in values.items()]
     print_table(("", *currencies), rows)
     return 0
-
-
-def _year_before(day: Any) -> Any:
-    try:
-        return day.replace(year=day.year - 1)
-    except ValueError:  # 29 February
-        return day.replace(year=day.year - 1, day=28)

@@ -25,6 +25,8 @@ _HEADINGS = {
         "meaning": "Meaning",
         "option": "Option",
         "figure": "Figure",
+        "figures": "Figures",
+        "dashboard": "Dashboard",
         "source": "Definition",
         "table": "Table",
         "columns": "In Sigma",
@@ -40,6 +42,8 @@ _HEADINGS = {
         "meaning": "Sens",
         "option": "Option",
         "figure": "Chiffre",
+        "figures": "Chiffres",
+        "dashboard": "Tableau de bord",
         "source": "Définition",
         "table": "Table",
         "columns": "Dans Sigma",
@@ -97,7 +101,7 @@ def figure_tables(locale: str) -> str:
     heads = _HEADINGS[locale]
     parts = []
     for model in Registry.load(catalog.load()).ordered:
-        if model.kind != "lines":
+        if not model.measures:
             continue
         lines = [f"### {model.name}", "", model.meaning[locale], ""]
         lines += [f"| {heads['figure']} | {heads['meaning']} | {heads['source']} |", "| --- | --- | --- |"]
@@ -153,6 +157,7 @@ def filled(text: str, locale: str) -> str:
         ("settings", settings_table),
         ("commands", command_sections),
         ("figures", figure_tables),
+        ("dashboards", dashboards_table),
         ("sigma", sigma_table),
     ):
         opening, closing = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"

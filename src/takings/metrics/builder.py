@@ -35,6 +35,8 @@ _CREATE: Final = (
     f"CREATE TABLE {FILLINGS} (model VARCHAR, print VARCHAR, definition VARCHAR, cause VARCHAR, rows BIGINT, came BIGINT, "
     "gone BIGINT, milliseconds BIGINT, built_at TIMESTAMP WITH TIME ZONE)"
 )
+_VERSIONS: Final = "raw.versions"
+_TODAY: Final = "today"  # a parameter that changes by itself, and with it the lines, but not what they mean
 _OLD: Final = "metrics.builds"  # what a warehouse of before kept in place of fillings; its lines had no second clock
 
 
@@ -103,6 +105,9 @@ class Builder:
         self._registry = registry
         self._clock = clock
         self._log = get("metrics")
+        tables = frozenset().union(*(registry.tables(model.name) for model in self._lines))
+        self._kinds = sorted(name.partition("/")[2] for name in tables if name.startswith(f"{_VERSIONS}/"))
+        self._versions: tuple[str, dict[str, str]] | None = None
 
     def build(self, zone: str, *, anew: bool = False) -> tuple[Built, ...]:
         """Bring every model of lines up to date.
@@ -116,12 +121,12 @@ class Builder:
         """
         values = self._values(zone, DEFAULT)
         if not anew:
-            marks = self._warehouse.marks()
+            marks = self._marks()
             before = self._before(marks)
             if not self._stale(values, marks, before):
                 return tuple(self._left(model, before) for model in self._lines)
         with self._warehouse.deriving() as session:
-            marks = self._warehouse.marks()  # before the first row is read: what comes meanwhile is filled next time
+            marks = self._marks()  # before the first row is read: what comes meanwhile is filled next time
             before = self._before(marks)
             stale = self._lines if anew else self._stale(values, marks, before)
             failed: set[str] = set()
@@ -169,11 +174,29 @@ class Builder:
         return self._clock.now().astimezone(ZoneInfo(zone)).date()
 
     def _values(self, zone: str, policy: Policy) -> dict[str, Any]:
-        return {"zone": zone, "today": self.today(zone), **policy.parameters()}
+        return {"zone": zone, _TODAY: self.today(zone), **policy.parameters()}
 
     @property
     def _lines(self) -> tuple[Model, ...]:
         return tuple(model for model in self._registry.ordered if model.kind == "lines")
+
+    def _marks(self) -> dict[str, str]:
+        """Return what changes whenever a table's rows do; of what was seen of Stripe's objects, by kind of object.
+
+        All kinds are in one table, and any delivery writes to it: each kind has its own mark, asked anew when it may differ.
+        """
+        marks = dict(self._warehouse.marks())
+        state = marks.get(_VERSIONS)
+        if state is None:
+            return marks
+        if self._versions is None or self._versions[0] != state:
+            rows = self._warehouse.query(
+                f"SELECT v.resource, count(*), max(v.as_of) FROM {_VERSIONS} AS v "
+                "WHERE v.resource IN (SELECT unnest($kinds)) GROUP BY 1",
+                {"kinds": self._kinds},
+            ).rows
+            self._versions = state, {f"{_VERSIONS}/{kind}": f"{n}:{latest}" for kind, n, latest in rows}
+        return marks | self._versions[1]
 
     def _before(self, marks: Mapping[str, str]) -> dict[str, _Last]:
         """Return each model's last filling."""
@@ -194,7 +217,7 @@ class Builder:
 
     def _definition(self, model: Model, values: dict[str, Any]) -> str:
         """Return what changes with the text of a model, of those it needs, and with the settings they take."""
-        parts = [model.sql, repr({name: values[name] for name in sorted(model.parameters)})]
+        parts = [model.sql, repr({name: values[name] for name in sorted(model.parameters - {_TODAY})})]
         parts += [self._definition(need, values) for need in self._registry.needed(model)]
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
@@ -202,6 +225,8 @@ class Builder:
         """Return what changes whenever a model's lines would."""
         sources = sorted(self._registry.tables(model.name))
         parts = [self._definition(model, values), *(f"{name}={marks.get(name, '')}" for name in sources)]
+        if self._registry.takes(model.name, _TODAY):
+            parts.append(f"{_TODAY}={values[_TODAY]}")
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
     def _worked_out(

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import threading
+from calendar import monthrange
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, Final, Literal, Self
 
 from takings.clock import Clock
 from takings.errors import Invalid, Unavailable
 from takings.metrics.builder import FILLINGS
-from takings.metrics.model import KNOWN_AT, LINE_COLUMNS, SPAN, Derived, Measure, Model
+from takings.metrics.model import KNOWN_AT, LINE_COLUMNS, SPAN, WINDOWS, Derived, Measure, Model
 from takings.metrics.registry import Registry
 from takings.warehouse import Warehouse
 
 Grain = Literal["day", "week", "month", "quarter", "year"]
 
 GRAINS: Final[tuple[Grain, ...]] = ("day", "week", "month", "quarter", "year")
+_FIRST: Final = date(1, 1, 1)
 _KEPT: Final = 512  # answers remembered
 _KEPT_ROWS: Final = 5_000  # and no larger ones
 
@@ -200,7 +203,7 @@ class Figures:
         cut = self._cut(question.measure, by)
         sql = (
             f"SELECT l.currency AS currency, l.{cut} AS cut, CAST(SUM(l.amount) AS BIGINT) AS amount, COUNT(*) AS lines, "
-            f"COUNT(*) OVER () AS groups FROM {_lines(model, question)} AS l WHERE {where} GROUP BY 1, 2 "
+            f"COUNT(*) OVER () AS groups FROM {self._lines(measure, question)} AS l WHERE {where} GROUP BY 1, 2 "
             f"ORDER BY abs(SUM(l.amount)) DESC, l.{cut} LIMIT {limit:d}"
         )
         key = self._key(model, sql, values)
@@ -285,7 +288,7 @@ class Figures:
         rows = self.ask(
             "SELECT l.at AS at, l.part AS part, l.amount AS amount, l.currency AS currency, l.account AS account, "
             f"l.object AS object, l.source AS source, l.{KNOWN_AT} AS {KNOWN_AT}{cuts} "
-            f"FROM {_lines(model, question)} AS l WHERE {where} {most}ORDER BY l.currency, {order}{cut}",
+            f"FROM {self._lines(measure, question)} AS l WHERE {where} {most}ORDER BY l.currency, {order}{cut}",
             values,
         )
         found = []
@@ -305,7 +308,11 @@ class Figures:
         """
         figure = self._registry.figure(question.measure)
         if isinstance(figure, Measure):
-            return [(figure, replace(question, start=None) if figure.sum == "stock" else question)]
+            if figure.sum == "stock":
+                question = replace(question, start=None)
+            if figure.trailing and question.end is not None:
+                question = replace(question, start=_months_before(question.end, figure.trailing))
+            return [(figure, question)]
         found = self.sides(replace(question, measure=figure.over))
         if figure.under is not None:
             below = replace(question, measure=figure.under)
@@ -338,7 +345,7 @@ class Figures:
         where, values = self._where(question, measure)
         for name in sorted(values, key=len, reverse=True):  # $accounts before $account
             where = where.replace(f"${name}", _literal(values[name]))
-        return _lines(model, question, literal=True), where
+        return self._lines(measure, question, literal=True), where
 
     def model(self, name: str) -> Model:
         """Return the model whose lines a measure sums.
@@ -359,6 +366,9 @@ class Figures:
         """
         measure = self._registry.measure(question.measure)
         model = self.model(question.measure)
+        if model.kind == "windows":
+            said = f"“{measure.name}” is worked out for each period anew, so no line of it is booked to a month."
+            raise Invalid("metrics.windows", said, name=measure.name)
         where, values = self._where(replace(question, known=None), measure)
         names = ", ".join(f'l."{name}"' for name in (*LINE_COLUMNS, *model.dimensions))
         arms = " UNION ALL ".join(
@@ -401,7 +411,8 @@ class Figures:
         Raises:
             NotFound, Unavailable: As :meth:`answer`.
         """
-        models = [one.model for one in self._registry.behind(name)]
+        behind = [self._registry.model(one.model) for one in self._registry.behind(name)]
+        models = sorted({one.name for model in behind for one in self._registry.filled(model)})
         rows = self.ask(
             f"SELECT max(f.built_at) AS at FROM {FILLINGS} AS f WHERE f.model IN (SELECT UNNEST($models)) GROUP BY f.model",
             {"models": models},
@@ -490,7 +501,7 @@ class Figures:
         sql = (
             f"SELECT l.currency AS currency, {group} AS cut, {period} AS period, l.part AS part, "
             "CAST(SUM(l.amount) AS BIGINT) AS amount, COUNT(*) AS lines "
-            f"FROM {_lines(model, question, grain)} AS l WHERE {where} GROUP BY 1, 2, 3, 4"
+            f"FROM {self._lines(measure, question, grain)} AS l WHERE {where} GROUP BY 1, 2, 3, 4"
         )
         key = self._key(model, sql, values)
         with self._lock:
@@ -514,15 +525,21 @@ class Figures:
             Unavailable: The models have not been built yet.
         """
         marks = self._warehouse.marks() if self._marks is None else self._marks
-        if model.table not in marks:
+        filled = self._registry.filled(model)
+        if any(one.table not in marks for one in filled):
             raise unbuilt()
-        return (marks[model.table], marks.get(model.past), sql, tuple(sorted(values.items())))
+        states = tuple((marks[one.table], marks.get(one.past)) for one in filled)
+        return (states, sql, tuple(sorted(values.items())))
 
     def _span(self, measure: Measure, question: Question, grain: Grain) -> tuple[date | None, date | None]:
         """Return first and last day that lines of a measure fall on, as far as the question leaves them open."""
         if question.start is not None and question.end is not None:
             return question.start, question.end
-        if self._registry.model(measure.model).spread:
+        model = self._registry.model(measure.model)
+        if model.kind == "windows":
+            below = self._registry.filled(model)[0].measures[0]
+            return self._span(below, replace(question, measure=below.name, only={}), grain)
+        if model.spread:
             months = [p for (*_, p) in self._measured(measure, replace(question, start=None), "month", None) if p]
             return (min(months), self._clock.now().astimezone(UTC).date()) if months else (None, None)
         days = [
@@ -571,6 +588,32 @@ class Figures:
                 conditions.append(f"l.{cut} = $only_{name}")
                 values[f"only_{name}"] = value
         return " AND ".join(conditions), values
+
+    def _lines(self, measure: Measure, question: Question, grain: Grain | None = None, *, literal: bool = False) -> str:
+        """Return what a measure's lines are read from: a table, or a query in brackets."""
+        model = self._registry.model(measure.model)
+        if model.kind == "lines":
+            return _lines(model, question, grain, literal=literal)
+        sql = model.sql
+        for need in self._registry.needed(model):
+            sql = need.renamed(sql, _lines(need, question, literal=literal))
+        windows = ", ".join(
+            f"({_literal(since)}, {_literal(until)})" for since, until in self._windows(measure, question, grain)
+        )
+        return f"({WINDOWS.sub(f'JOIN (VALUES {windows}) AS w(since, until)', sql)})"
+
+    def _windows(self, measure: Measure, question: Question, grain: Grain | None) -> list[tuple[date, date]]:
+        """Return the periods that a measure of windows is worked out for: first day, and the day after the last."""
+        end = question.end or self._clock.now().astimezone(UTC).date() + timedelta(days=1)
+        if grain is None:
+            bounds = [question.start or _FIRST, end]
+        else:
+            start = question.start or self._span(measure, question, grain)[0] or end
+            bounds = [start, *list(_periods(start, end, grain))[1:], end]
+        return [
+            (_months_before(until, measure.trailing) if measure.trailing else since, until)
+            for since, until in pairwise(bounds)
+        ]
 
     def _cut(self, figure: str, name: str) -> str:
         cuts = self.cuts(figure)
@@ -623,6 +666,12 @@ def _pieces(model: Model, lines: str, question: Question, grain: Grain | None) -
         f"SELECT c.*, unnest(list_concat([c.since_s], {at})) AS from_s, unnest(list_concat({at}, [c.until_s])) AS to_s "
         f"FROM {lines} AS c WHERE c.since_s IS NOT NULL AND len({at}) > 0) AS c)"
     )
+
+
+def _months_before(day: date, months: int) -> date:
+    """Return the same day so many months before, or the last of that month where it has no such day."""
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def _seconds(day: date) -> int:

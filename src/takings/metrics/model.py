@@ -7,11 +7,15 @@ import tomllib
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
-Kind = Literal["staging", "lines"]
-"""``staging``: Stripe's objects as columns, in the engine's own SQL. ``lines``: signed contributions, in portable SQL."""
+Kind = Literal["staging", "lines", "windows"]
+"""``staging``: Stripe's objects as columns, in the engine's own SQL. ``lines``: signed contributions, in portable SQL.
+``windows``: the same made of other models' lines, anew for each period that is asked for, since they cannot be had by adding
+up days: the SQL reads the periods as ``JOIN windows AS w``, with the first day (``since``) and the day after the last
+(``until``)."""
 
-Sum = Literal["flow", "stock"]
-"""``flow``: what a period brought. ``stock``: what stands at a moment, the sum of all that came before it."""
+Sum = Literal["flow", "stock", "window"]
+"""``flow``: what a period brought. ``stock``: what stands at a moment, the sum of all that came before it. ``window``: what
+became of something over a period, which is not what became of it over the period's parts, added up."""
 
 Unit = Literal["money", "count", "share", "days", "number"]
 """``money``: minor units of the currency. ``count``: whole things. ``share``: a part of one. Measures are money or counts."""
@@ -40,6 +44,9 @@ SPAN: Final = ("since_s", "until_s")
 
 _HEADER: Final = re.compile(r"\A/\*\n(.*?)\n\*/\n", re.S)
 _READS: Final = re.compile(r"\b(raw|stripe|metrics)\.([a-z_0-9]+)")
+WINDOWS: Final = re.compile(r"\bJOIN windows AS w\b")
+"""What the SQL of a model of windows reads its periods from."""
+
 _PARAMETER: Final = re.compile(r"\$([a-z_]+)")
 
 
@@ -60,6 +67,7 @@ class Measure:
         unit: ``money``, or ``count`` where lines are things instead of amounts.
         parts: Which parts of the lines count; empty for all.
         utc: Whether its days are those of UTC, as Stripe's balance reports have them, or of the reporting zone.
+        trailing: Of windows: so many months, ending with each period that is asked for; 0: the period itself.
         source: Where the definition comes from.
     """
 
@@ -72,6 +80,7 @@ class Measure:
     parts: tuple[str, ...]
     utc: bool
     source: str
+    trailing: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,8 +169,14 @@ class Model:
         if kind not in get_args(Kind):
             raise BadModel(f"{name}: its kind is {kind!r}")
         measures = tuple(_measure(name, key, table) for key, table in header.get("measures", {}).items())
-        if (kind == "lines") != bool(measures):
-            raise BadModel(f"{name}: lines have measures, and nothing else has")
+        if (kind != "staging") != bool(measures):
+            raise BadModel(f"{name}: lines and windows have measures, and nothing else has")
+        if (kind == "windows") != bool(WINDOWS.search(sql)):
+            raise BadModel(f"{name}: a model of windows reads JOIN windows AS w, and no other does")
+        if any((kind == "windows") != (measure.sum == "window") for measure in measures):
+            raise BadModel(f"{name}: measures of windows, and no other, have window as their sum")
+        if kind != "windows" and any(measure.trailing for measure in measures):
+            raise BadModel(f"{name}: only measures of windows are trailing")
         return cls(
             name=name,
             kind=kind,
@@ -210,6 +225,7 @@ def _measure(model: str, name: str, table: dict[str, Any]) -> Measure:
         parts=tuple(table.get("parts", ())),
         utc=bool(table.get("utc", False)),
         source=_wanted(where, table, "source", str),
+        trailing=int(table.get("trailing", 0)),
     )
 
 

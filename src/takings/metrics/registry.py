@@ -90,6 +90,12 @@ class Registry:
         names = (need.partition(".") for need in model.needs)
         return tuple(self._by_name[name] for schema, _, name in names if schema == "metrics")
 
+    def filled(self, model: Model) -> tuple[Model, ...]:
+        """Return the models whose tables hold what a model's lines are read from: itself, or those that windows are made of."""
+        if model.kind == "lines":
+            return (model,)
+        return tuple(one for need in self.needed(model) for one in self.filled(need))
+
     def sources(self, model: str) -> frozenset[str]:
         """Return the tables of Stripe that a model's lines come from, by name in schema ``stripe``."""
         found: set[str] = set()
@@ -105,12 +111,26 @@ class Registry:
         return frozenset(found)
 
     def tables(self, model: str) -> frozenset[str]:
-        """Return the qualified names of the tables that a model's lines come from, other than those of models."""
+        """Return the qualified names of the tables that a model's lines come from, other than those of models.
+
+        Of what was seen of Stripe's objects, only some kinds are read: ``raw.versions/subscriptions``.
+        """
         found: set[str] = set()
         for need in self._by_name[model].needs:
             schema, _, name = need.partition(".")
-            found |= self.tables(name) if schema == "metrics" else {need}
+            match schema:
+                case "metrics":
+                    found |= self.tables(name)
+                case "stripe":
+                    found.add(need)
+                case _:
+                    found |= {f"{need}/{one}" for one in _STATES_OF.findall(self._by_name[model].sql)}
         return frozenset(found)
+
+    def takes(self, model: str, parameter: str) -> bool:
+        """Tell whether a model's lines depend on a parameter, by way of others too."""
+        one = self._by_name[model]
+        return parameter in one.parameters or any(self.takes(need.name, parameter) for need in self.needed(one))
 
     def figure(self, name: str) -> Measure | Derived:
         """Return a measure or a derived figure.

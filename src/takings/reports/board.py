@@ -13,7 +13,9 @@ from takings.reports.question import Scope
 from takings.reports.ranges import Bucket, Days, Grain, bucket_start, buckets
 
 MOST_CURVES: Final = 6
-_MANY: Final = frozenset(("customer", "subscription", "invoice", "entry", "line", "document", "product", "price"))
+_MANY: Final = frozenset(
+    ("customer", "subscription", "invoice", "entry", "line", "document", "product", "price", "slot")
+)
 """Dimensions with so many values that only the largest are asked for; of any other, one question answers all figures."""
 
 

@@ -26,7 +26,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_time, format_timedelta, get_datetime_format
+from babel.dates import format_date, format_skeleton, format_time, format_timedelta, get_datetime_format
 from babel.numbers import (
     format_compact_currency,
     format_compact_decimal,
@@ -172,6 +172,10 @@ class Words:
     def day(self, day: date) -> str:
         """Print a calendar day, short."""
         return format_date(day, "medium", locale=self._babel).translate(_NO_THIN_SPACE)
+
+    def month(self, month: date) -> str:
+        """Print a calendar month, short: ``Oct 2026``."""
+        return format_skeleton("yMMM", month, locale=self._babel).translate(_NO_THIN_SPACE)
 
     def moment(self, moment: datetime) -> str:
         """Print a moment in the reader's zone, to the minute."""

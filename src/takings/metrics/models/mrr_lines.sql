@@ -3,7 +3,7 @@ kind = "lines"
 meaning.en = "Each change of monthly recurring revenue, item by item of every subscription, in the movement that its customer's day comes to."
 meaning.fr = "Chaque changement du revenu mensuel récurrent, élément par élément de chaque abonnement, dans le mouvement auquel revient la journée de son client."
 grain = ["account", "livemode", "id"]
-dimensions = ["customer", "subscription", "price", "product", "billing_interval", "reason", "country", "basis", "slot"]
+dimensions = ["customer", "subscription", "price", "product", "billing_interval", "reason", "country", "basis", "cohort", "slot"]
 needs = ["metrics.stg_mrr_changes"]
 
 [measures.mrr]
@@ -156,7 +156,7 @@ known AS (
     ), 0) AS highest
   FROM running AS r
 ),
-movements AS (
+moved AS (
   SELECT
     k.account AS account,
     k.livemode AS livemode,
@@ -172,6 +172,19 @@ movements AS (
       ELSE 'contraction'
     END AS part
   FROM known AS k
+),
+movements AS (
+  SELECT
+    v.account AS account,
+    v.livemode AS livemode,
+    v.customer AS customer,
+    v.currency AS currency,
+    v.slot AS slot,
+    v.part AS part,
+    MIN(CASE WHEN v.part = 'new' THEN SUBSTRING(v.slot, 1, 7) END) OVER (
+      PARTITION BY v.account, v.livemode, v.customer, v.currency
+    ) AS cohort
+  FROM moved AS v
 )
 SELECT
   c.id AS id,
@@ -197,6 +210,7 @@ SELECT
   END AS reason,
   c.country AS country,
   c.basis AS basis,
+  m.cohort AS cohort,
   c.slot AS slot
 FROM metrics.stg_mrr_changes AS c
 JOIN movements AS m

@@ -3,7 +3,7 @@ kind = "lines"
 meaning.en = "Customers who come to have recurring revenue and who lose the last of it: one more, one fewer, in each currency."
 meaning.fr = "Les clients qui ont désormais du revenu récurrent et ceux qui perdent le dernier : un de plus, un de moins, dans chaque monnaie."
 grain = ["account", "livemode", "id"]
-dimensions = ["customer", "country", "basis"]
+dimensions = ["customer", "country", "basis", "cohort"]
 needs = ["metrics.mrr_lines"]
 
 [measures.subscribers]
@@ -75,18 +75,6 @@ under = "subscribers"
 unit = "money"
 source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 
-[derived.logo_churn]
-title.en = "Logo churn"
-title.fr = "Taux de départ des abonnés"
-meaning.en = "Churned subscribers over subscribers at the start of the period."
-meaning.fr = "Les abonnés perdus sur les abonnés au début de la période."
-over = "churned_subscribers"
-under = "subscribers"
-under_at = "start"
-flip = true
-unit = "share"
-source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
-
 [derived.ltv]
 title.en = "Lifetime value"
 title.fr = "Valeur vie client"
@@ -111,7 +99,8 @@ SELECT
   g.customer AS source,
   g.customer AS customer,
   g.country AS country,
-  g.basis AS basis
+  g.basis AS basis,
+  g.cohort AS cohort
 FROM (
   SELECT
     l.customer || ':' || l.currency || ':' || l.slot AS id,
@@ -126,7 +115,8 @@ FROM (
     l.customer AS customer,
     MAX(l.country) AS country,
     SUM(CASE WHEN l.reason IN ('payment_failed', 'payment_disputed', 'past_due') THEN 1 ELSE 0 END) AS failed,
-    MAX(l.basis) AS basis
+    MAX(l.basis) AS basis,
+    MAX(l.cohort) AS cohort
   FROM metrics.mrr_lines AS l
   WHERE l.part IN ('new', 'reactivation', 'churn')
   GROUP BY l.account, l.livemode, l.customer, l.currency, l.slot, l.part

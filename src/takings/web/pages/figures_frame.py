@@ -17,12 +17,13 @@ from takings.metrics import Derived, Measure, Registry
 from takings.money import Money
 from takings.reports import Days, View
 from takings.web.context import App, Reader
-from takings.web.pages.home import reason_text
 from takings.web.pages.reports_frame import Frame, frame
 from takings.words import Words
 
 _FILTER: Final = "f_"
 _NAMED: Final = frozenset(("customer", "product", "price", "tax_rate"))
+_MONTHS: Final = frozenset(("cohort", "booked"))
+_MONTH: Final = re.compile(r"(\d{4})-(\d{2})")
 _REASONS: Final = frozenset(("reason", "failure_code", "decline"))
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -164,14 +165,16 @@ def group_name(words: Words, look: Look, cut: str, value: str | None, names: Map
         return words("dashboards.without", cut=cut_name(words, cut).lower())
     if cut in _NAMED:
         return names.get(value, value)
-    if cut in ("country", "tax_country"):
+    if cut in ("country", "tax_country", "jurisdiction"):
         return str(Locale.parse(words.locale).territories.get(value, value))
     if cut == "account":
         found = (scope.name for scope in look.frame.scopes if scope.accounts == (value,) and scope.name)
         return next(found, value)
-    if cut in _REASONS:
-        return reason_text(value, words)
-    for key in (f"dashboards.value.{value}", f"reports.category.{value}"):
+    if cut in _MONTHS and (month := _MONTH.fullmatch(value)):
+        return words.month(date(int(month[1]), int(month[2]), 1))
+    said = value.removesuffix("_count") if cut == "part" else value  # how many of something, or what it comes to
+    first = (f"reports.reason.{value}",) if cut in _REASONS else ()
+    for key in (*first, f"dashboards.value.{said}", f"reports.category.{said}"):
         if words.has(key):
             text = words(key)
             return text[:1].upper() + text[1:]
