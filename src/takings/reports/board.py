@@ -202,7 +202,10 @@ class Board:
         )
         if top is not None:  # what came back to nothing is among the others
             rows = tuple(row for row in rows if any(row.values))
-        total = tuple(self._value(metric, self.view.days).get(None) for metric in metrics)
+        total = tuple(
+            _cell(self._value(metric, self.view.days), None, figure)
+            for metric, figure in zip(metrics, figures, strict=True)
+        )
         rest = tuple(
             (whole or 0) - _sum(row.values[at] for row in rows) if isinstance(figure, Measure) else None
             for at, (figure, whole) in enumerate(zip(figures, total, strict=True))
@@ -249,27 +252,27 @@ class Board:
         question = Question(metric, livemode=scope.livemode, accounts=scope.accounts, known=self.view.known)
         return bool(self._figures.values(question))
 
-    def grid(self, metric: str, by: str) -> dict[date, dict[int, Fraction | None]]:
-        """Return a figure by cohort and by month since the cohort began.
+    def grid(self, metric: str, by: str) -> dict[str, dict[int, Fraction | None]]:
+        """Return a figure by cohort and by month since the cohort began, of a year's cohorts at least.
 
         Returns:
-            By first day of the cohort's month, then by number of months since.
+            By cohort, the earliest first (see :func:`month_of`), then by number of months since.
 
         Raises:
             Unavailable: The figures have not been made yet.
         """
         if not self.applies(metric):
             return {}
-        days = self.view.days
-        whole = Days(days.first.replace(day=1), days.last)
-        found: dict[date, dict[int, Fraction | None]] = {}
-        for one in self._figures.series(self.view.ask(metric, whole), "month", by):
-            cohort = _month(one.group)
-            if cohort is None or one.period is None or cohort < whole.first:
+        last = self.view.days.last
+        first = min(self.view.days.first, (last.replace(day=1) - timedelta(days=330))).replace(day=1)
+        found: dict[str, dict[int, Fraction | None]] = {}
+        for one in self._figures.series(self.view.ask(metric, Days(first, last)), "month", by):
+            cohort = month_of(one.group)
+            if one.group is None or cohort is None or one.period is None or cohort < first:
                 continue
             age = (one.period.year - cohort.year) * 12 + one.period.month - cohort.month
             if age >= 0:
-                found.setdefault(cohort, {})[age] = one.value
+                found.setdefault(one.group, {})[age] = one.value
         return dict(sorted(found.items()))
 
     def _value(
@@ -290,7 +293,8 @@ class Board:
         return {group: tuple(values.get(step) for step in steps) for group, values in found.items()}
 
 
-def _month(text: str | None) -> date | None:
+def month_of(text: str | None) -> date | None:
+    """Return the first day of the month that a cohort is named after, such as ``2026-03``; None where it is no month."""
     try:
         return date.fromisoformat(text if text and len(text) > 7 else f"{text}-01").replace(day=1)
     except ValueError:

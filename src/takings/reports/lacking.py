@@ -62,6 +62,7 @@ def missing_from(
 ) -> list[Missing]:
     """Return what tables of schema ``stripe`` may lack of the data of some accounts (None: of all); see :func:`missing_of`."""
     found: list[Missing] = []
+    tables = {one for table in tables for one in health.carriers(table) or (table,)}
     for connection in connections.all():
         if connection.livemode != livemode or (accounts is not None and connection.account_id not in accounts):
             continue

@@ -265,6 +265,14 @@ class HealthBook:
             )
         return sorted(found, key=lambda one: one.table)
 
+    def carriers(self, table: str) -> tuple[str, ...]:
+        """Return the tables whose lists bring a table's rows along with their own, expanded, where it has no list itself."""
+        return tuple(
+            name
+            for name, resource in sorted(self._catalog.resources.items())
+            if any(path.rpartition(".")[2] == table for path in resource.expand)
+        )
+
     def reread_lists(self, table: str) -> list[str]:
         """Return the lists that bring a table's rows: its own, or those of the rows it lies in.
 

@@ -1,7 +1,7 @@
 /*
 kind = "windows"
 meaning.en = "What became, over a period, of the recurring revenue that stood at its start, customer by customer: it cannot be had by adding up days, so it is worked out for each period that is asked for."
-meaning.fr = "Ce qu’est devenu, sur une période, le revenu récurrent qui existait à son début, client par client : cela ne s’obtient pas en additionnant des jours, donc c’est calculé pour chaque période demandée."
+meaning.fr = "Ce qu’est devenu, sur une période, le revenu récurrent qui existait à son début, client par client : cela ne s’obtient pas en additionnant des jours, donc c’est calculé pour chaque période demandée."
 grain = ["account", "livemode", "id"]
 dimensions = ["customer", "country", "cohort"]
 needs = ["metrics.mrr_lines"]
@@ -19,7 +19,7 @@ source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 title.en = "Retained MRR"
 title.fr = "MRR conservé"
 meaning.en = "What these customers have at the end of the period, expansion included. Who lost all of it within the period has nothing, even after coming back: reactivation is no retention."
-meaning.fr = "Ce qu’ont ces clients à la fin de la période, expansion comprise. Qui a tout perdu pendant la période n’a rien, même revenu depuis : une réactivation n’est pas de la rétention."
+meaning.fr = "Ce qu’ont ces clients à la fin de la période, expansion comprise. Qui a tout perdu pendant la période n’a rien, même revenu depuis : une réactivation n’est pas de la rétention."
 sum = "window"
 parts = ["kept"]
 source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
@@ -104,8 +104,8 @@ parts = ["lost", "came_and_lost"]
 source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 
 [derived.nrr]
-title.en = "Net revenue retention"
-title.fr = "Rétention nette du revenu"
+title.en = "Net retention (NRR)"
+title.fr = "Rétention nette (NRR)"
 meaning.en = "Retained MRR over MRR at the start of the period."
 meaning.fr = "Le MRR conservé sur le MRR au début de la période."
 over = "retained_mrr"
@@ -114,18 +114,18 @@ unit = "share"
 source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 
 [derived.grr]
-title.en = "Gross revenue retention"
-title.fr = "Rétention brute du revenu"
+title.en = "Gross retention (GRR)"
+title.fr = "Rétention brute (GRR)"
 meaning.en = "Retained MRR without expansion over MRR at the start of the period. Never above 100%."
-meaning.fr = "Le MRR conservé hors expansion sur le MRR au début de la période. Jamais plus de 100 %."
+meaning.fr = "Le MRR conservé hors expansion sur le MRR au début de la période. Jamais plus de 100 %."
 over = "retained_mrr_capped"
 under = "starting_mrr"
 unit = "share"
 source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 
 [derived.nrr_12]
-title.en = "Net revenue retention, 12 months"
-title.fr = "Rétention nette du revenu, 12 mois"
+title.en = "NRR, 12 months"
+title.fr = "NRR, 12 mois"
 meaning.en = "Net revenue retention over the twelve months that end with the period."
 meaning.fr = "La rétention nette du revenu sur les douze mois qui finissent avec la période."
 over = "retained_mrr_12"
@@ -134,8 +134,8 @@ unit = "share"
 source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 
 [derived.grr_12]
-title.en = "Gross revenue retention, 12 months"
-title.fr = "Rétention brute du revenu, 12 mois"
+title.en = "GRR, 12 months"
+title.fr = "GRR, 12 mois"
 meaning.en = "Gross revenue retention over the twelve months that end with the period."
 meaning.fr = "La rétention brute du revenu sur les douze mois qui finissent avec la période."
 over = "retained_mrr_capped_12"

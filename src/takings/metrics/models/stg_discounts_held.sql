@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "Which discounts each subscription, or one of its items, had, from when to when: as seen, as its customer has them, and as its invoices tell."
-meaning.fr = "Quelles réductions chaque abonnement, ou un de ses éléments, avait, de quand à quand : telles que vues, telles que son client les a, et telles que ses factures le disent."
+meaning.fr = "Quelles réductions chaque abonnement, ou un de ses éléments, avait, de quand à quand : telles que vues, telles que son client les a, et telles que ses factures le disent."
 grain = ["account", "livemode", "subscription", "item", "discount"]
 needs = [
   "metrics.stg_discounts", "metrics.stg_invoiced_items", "metrics.stg_items_held", "metrics.stg_subscription_versions"

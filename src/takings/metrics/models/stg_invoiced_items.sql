@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "What invoices say of the items of subscriptions: price and quantity, from when to when, and whether time was credited."
-meaning.fr = "Ce que les factures disent des éléments d’abonnements : prix et quantité, de quand à quand, et si du temps a été crédité."
+meaning.fr = "Ce que les factures disent des éléments d’abonnements : prix et quantité, de quand à quand, et si du temps a été crédité."
 grain = ["account", "livemode", "subscription", "item", "since", "credit"]
 needs = ["stripe.invoice_line_items", "stripe.invoices", "stripe.tax_rates"]
 */

@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "What each item of a subscription was, from when to when: as seen, and before that as invoices tell."
-meaning.fr = "Ce que chaque élément d’abonnement était, de quand à quand : tel que vu, et avant cela tel que les factures le disent."
+meaning.fr = "Ce que chaque élément d’abonnement était, de quand à quand : tel que vu, et avant cela tel que les factures le disent."
 grain = ["account", "livemode", "subscription", "item", "since"]
 needs = ["metrics.stg_invoiced_items", "metrics.stg_subscription_versions", "raw.versions"]
 */

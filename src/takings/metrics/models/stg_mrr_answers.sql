@@ -2,7 +2,7 @@
 kind = "staging"
 through = "pricing"
 meaning.en = "What the items of subscriptions are worth a month, exactly, each rounded once: `net` with discounts, `gross` without."
-meaning.fr = "Ce que valent par mois les éléments d’abonnements, exactement, chacun arrondi une fois : `net` avec réductions, `gross` sans."
+meaning.fr = "Ce que valent par mois les éléments d’abonnements, exactement, chacun arrondi une fois : `net` avec réductions, `gross` sans."
 grain = ["question"]
 needs = ["metrics.stg_mrr_states"]
 */

@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "How each subscription stood after each moment at which anything about it changed: whether it counts, its items, and what is asked about their worth."
-meaning.fr = "Où en était chaque abonnement après chaque moment où quelque chose y changeait : s’il compte, ses éléments, et la question posée sur leur valeur."
+meaning.fr = "Où en était chaque abonnement après chaque moment où quelque chose y changeait : s’il compte, ses éléments, et la question posée sur leur valeur."
 grain = ["account", "livemode", "subscription", "at"]
 needs = [
   "metrics.stg_discounts_held", "metrics.stg_items_held", "metrics.stg_prices", "metrics.stg_subscription_versions"

@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "What each recurring price says of money, in the words of Stripe's API; those that no list gives, too."
-meaning.fr = "Ce que chaque prix récurrent dit de l’argent, dans les mots de l’API de Stripe ; aussi ceux qu’aucune liste ne donne."
+meaning.fr = "Ce que chaque prix récurrent dit de l’argent, dans les mots de l’API de Stripe ; aussi ceux qu’aucune liste ne donne."
 grain = ["account", "livemode", "price"]
 needs = ["stripe.prices", "stripe.subscription_items"]
 */

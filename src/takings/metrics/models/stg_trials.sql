@@ -1,7 +1,7 @@
 /*
 kind = "staging"
 meaning.en = "Trials of subscriptions: when each began and ended, and whether the subscription counted once it was over."
-meaning.fr = "Les essais d’abonnements : quand chacun a commencé et fini, et si l’abonnement comptait une fois l’essai terminé."
+meaning.fr = "Les essais d’abonnements : quand chacun a commencé et fini, et si l’abonnement comptait une fois l’essai terminé."
 grain = ["account", "livemode", "subscription", "event"]
 needs = ["metrics.stg_mrr_states", "metrics.stg_subscription_versions", "stripe.customers"]
 */

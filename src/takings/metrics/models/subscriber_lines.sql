@@ -1,7 +1,7 @@
 /*
 kind = "lines"
 meaning.en = "Customers who come to have recurring revenue and who lose the last of it: one more, one fewer, in each currency."
-meaning.fr = "Les clients qui ont désormais du revenu récurrent et ceux qui perdent le dernier : un de plus, un de moins, dans chaque monnaie."
+meaning.fr = "Les clients qui ont désormais du revenu récurrent et ceux qui perdent le dernier : un de plus, un de moins, dans chaque monnaie."
 grain = ["account", "livemode", "id"]
 dimensions = ["customer", "country", "basis", "cohort"]
 needs = ["metrics.mrr_lines"]
@@ -69,7 +69,7 @@ source = "https://docs.stripe.com/api/subscriptions/object#subscription_object-c
 title.en = "ARPA"
 title.fr = "ARPA"
 meaning.en = "Average revenue per account: MRR over subscribers, both at the end of the period."
-meaning.fr = "Revenu moyen par compte : le MRR sur les abonnés, tous deux à la fin de la période."
+meaning.fr = "Revenu moyen par compte : le MRR sur les abonnés, tous deux à la fin de la période."
 over = "mrr"
 under = "subscribers"
 unit = "money"
@@ -79,7 +79,7 @@ source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 title.en = "Lifetime value"
 title.fr = "Valeur vie client"
 meaning.en = "ARPA over logo churn, which is not rounded before: what a subscriber is expected to bring in all, if the period is a month."
-meaning.fr = "L’ARPA sur le taux de départ, non arrondi avant : ce qu’un abonné devrait rapporter en tout, si la période est un mois."
+meaning.fr = "L’ARPA sur le taux de départ, non arrondi avant : ce qu’un abonné devrait rapporter en tout, si la période est un mois."
 over = "arpa"
 under = "logo_churn"
 unit = "money"

@@ -16,7 +16,8 @@ from takings.connections import Reach
 from takings.errors import NotFound, Unavailable
 from takings.metrics import Derived, Measure
 from takings.money import Money
-from takings.reports import Board, Bucket, Column, Curve, Dashboard, Days, Reading, Sheet
+from takings.reports import Board, Column, Curve, Dashboard, Days, Reading, Sheet
+from takings.reports.board import month_of
 from takings.reports.dashboards import ChartSpec, Good, GridSpec, SectionSpec, TableSpec, TileSpec
 from takings.web import picture
 from takings.web.chart import Chart, Series, Tone
@@ -484,8 +485,8 @@ class _Drawing:
         ages = range(max(age for row in found.values() for age in row) + 1)
         most = max((abs(value) for row in found.values() for value in row.values() if value), default=Fraction(1))
         lines = []
-        for cohort, row in found.items():
-            start = row.get(0)
+        for group, row in found.items():
+            cohort, start = _began(group), row.get(0)
             cells = []
             for age in ages:
                 value = row.get(age)
@@ -500,10 +501,10 @@ class _Drawing:
                     else shown(words, figure, value, currency)
                 )
                 end = Days(cohort, _month_on(cohort, age + 1) - timedelta(days=1))
-                href = look.explain(spec.metric, days=end, only={**look.only, spec.by: cohort.isoformat()})
+                href = look.explain(spec.metric, days=end, only={**look.only, spec.by: group})
                 step = None if part is None else max(0, min(9, int(part * 10)))
                 cells.append(Cell(text, exact(value), href, step))
-            lines.append(TableLine(look.frame.name_of(Bucket(Days(cohort, cohort), False)), None, tuple(cells)))
+            lines.append(TableLine(words.month(cohort), None, tuple(cells)))
         heads = tuple(words("dashboards.month_n", n=age) for age in ages)
         return TableCard(title, cut_name(words, spec.by), heads, tuple(lines), "", self._files(item, title), heat=True)
 
@@ -643,8 +644,8 @@ class _Drawing:
         ]
         found = self.board.grid(spec.metric, spec.by)
         rows = (
-            [cohort, age, currency.upper(), _cell_of(figure, value, currency)]
-            for cohort, row in found.items()
+            [_began(group), age, currency.upper(), _cell_of(figure, value, currency)]
+            for group, row in found.items()
             for age, value in sorted(row.items())
         )
         return columns, rows
@@ -710,6 +711,13 @@ def _cell_of(figure: Measure | Derived, value: Fraction | None, currency: str) -
     if figure.unit == "money":
         return Money(round(value), currency)
     return round(value) if figure.unit == "count" else float(value)
+
+
+def _began(group: str) -> date:
+    """Return the first day of a cohort's month."""
+    found = month_of(group)
+    assert found is not None, group
+    return found
 
 
 def _month_on(day: date, months: int) -> date:
