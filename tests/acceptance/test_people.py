@@ -41,7 +41,7 @@ def test_an_invited_person_joins_by_the_link(look: Callable[..., Look], site: Si
     page.get_by_role("button", name="Créer mon compte").click()
     expect(page.get_by_role("status").first).to_contain_text("Votre compte est prêt.")
     expect(page.get_by_role("navigation", name="Principale").get_by_role("link")).to_have_text(
-        ["Accueil", "Fin de mois"]
+        ["Accueil", "Fin de mois", "Tableaux de bord"]
     )
     page.goto(link)
     expect(page.get_by_role("heading", level=1)).to_contain_text("Cette invitation n’est pas valable")
