@@ -19,6 +19,8 @@ import pytest
 from takings import app, settings
 from takings.connections import Connection, Credentials
 from takings.errors import Refused
+from takings.proof import Asked
+from takings.reports import missing_from
 from takings.simulator import Simulator
 from takings.simulator.fingerprint import fingerprint
 from takings.sync import Summary
@@ -196,6 +198,33 @@ def test_a_list_the_key_may_not_read_is_forbidden_and_the_rest_complete(
     assert states["/v1/charges"] == states["/v1/customers"] == states["/v1/balance_transactions"] == "complete"
     assert states["/v1/invoices"] == states["/v1/payouts"] == "forbidden"
     assert summary.lists["/v1/invoices"].reason
+
+
+def test_rows_come_without_what_the_key_may_not_read_of_them_and_that_is_said(
+    simulator_factory: Callable[..., Simulator], tmp_path: Path
+) -> None:
+    """A key that may list subscriptions is refused when it asks for them with discounts, which it may not read."""
+    stripe = simulator_factory(objects=3_000)
+    key = stripe.create_key(permissions=["balance", "customer", "invoice", "subscription"])
+    installation = Installation(tmp_path, stripe, key)
+    summary = installation.sync()
+    assert summary.state == "complete"
+    for path in ("/v1/subscriptions", "/v1/invoices"):
+        listed = summary.lists[path]
+        assert (listed.state, listed.reason_code) == ("complete", "sync.plain") and "coupons" in (listed.reason or "")
+    assert summary.lists["/v1/customers"].reason_code is None
+    with installation.opened() as parts:
+        assert parts.warehouse.query("SELECT count(*) FROM stripe.discounts").rows == [(0,)]
+        with_some = "SELECT count(*) > 0 FROM stripe.subscriptions WHERE CAST(discounts AS VARCHAR) LIKE '%di_%'"
+        assert parts.warehouse.query(with_some).rows == [(True,)]
+        said = missing_from(parts.connections, parts.health, ["discounts"], livemode=True, accounts=None)
+        assert {(one.table, one.reason_code, one.short) for one in said} == {
+            ("invoices", "sync.plain", False),
+            ("subscriptions", "sync.plain", False),
+        }
+        # The checker asks as the writer does.
+        outcome = parts.proof.verify(installation.connection.id, Asked(extent="full", lists=("/v1/subscriptions",)))
+        assert (outcome.verification.state, list(outcome.findings)) == ("proven", [])
 
 
 def test_a_list_refused_half_way_is_partial_and_the_run_is_no_success(

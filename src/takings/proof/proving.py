@@ -336,7 +336,9 @@ class Proof:
         )
 
     def _reader(self, work: _Work) -> Reader:
-        return Reader(work.stripe, self._catalog, self._cutter, work.scope, self._settings, self._clock, work.stop)
+        return Reader(
+            work.stripe, self._catalog, Cutter(self._catalog), work.scope, self._settings, self._clock, work.stop
+        )
 
     def _compare(
         self, work: _Work, standings: Mapping[str, Standing], chosen: Sequence[Stretch], watched: set[str]

@@ -18,7 +18,7 @@ from takings.errors import NotFound, Refused, TakingsError, Unavailable, Unexpec
 from takings.log import get
 from takings.settings import Settings
 from takings.stripe import Item as Received
-from takings.stripe import Stripe
+from takings.stripe import Page, Stripe
 from takings.stripe.refusals import not_enabled
 from takings.sync import plan
 from takings.sync.cut import Cutter, Pieces, Stamp
@@ -221,9 +221,12 @@ class Reader:
         if endpoint.api == "v2" and window.cursor is not None:
             page = self._stripe.page(window.cursor, endpoint=endpoint.path)
         else:
-            expand = self._cutter.expanded(endpoint.table) if not endpoint.needs else ()
-            asked = plan.parameters(window, endpoint, expand)
-            page = self._stripe.page(plan.fill(endpoint.path, window.parent), asked, endpoint=endpoint.path)
+            path = plan.fill(endpoint.path, window.parent)
+
+            def ask(expand: tuple[str, ...]) -> Page:
+                return self._stripe.page(path, plan.parameters(window, endpoint, expand), endpoint=endpoint.path)
+
+            page = ask(()) if endpoint.needs else self._cutter.asked(endpoint.table, ask)
         stamp = Stamp(self._scope, asked_at, self._clock.now(), self._catalog.api_version)
         pieces = self._cutter.page(endpoint, page, stamp, window.parent if endpoint.needs else "", look=True)
         created = self._created(endpoint, page.items)
@@ -261,8 +264,14 @@ class Reader:
         wanted = plan.object_id(window)
         attempts = 1
         try:
-            expand = [("expand[]", name) for name in self._cutter.expanded(endpoint.table)]
-            answer = self._stripe.get(plan.object_path(window), expand, endpoint=f"{endpoint.path}/{{id}}")
+            answer = self._cutter.asked(
+                endpoint.table,
+                lambda expand: self._stripe.get(
+                    plan.object_path(window),
+                    [("expand[]", name) for name in expand],
+                    endpoint=f"{endpoint.path}/{{id}}",
+                ),
+            )
             attempts = answer.attempts
             raw = msgspec.json.format(answer.body, indent=-1)
             head = _head.decode(raw)

@@ -81,6 +81,8 @@ def missing_from(
                     (one.reason, one.reason_code) if one.reason else ("its last reading failed.", "reports.not_read")
                 )
                 found.append(Missing(connection.name, table, *known, short=not refused))
+            elif one.reason_code == "sync.plain" and one.reason:
+                found.append(Missing(connection.name, table, one.reason, one.reason_code, short=False))
         if connection.start_at is not None:
             since = f"{connection.start_at:%Y-%m-%d}"
             said = f"only what was made since {since} was loaded."

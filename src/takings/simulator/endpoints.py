@@ -101,6 +101,10 @@ def template(path: str) -> str:
     return "/" + "/".join([version, *shown])
 
 
+#: What can be expanded and has a permission of its own: a path that this opens, too.
+OPENED_BY = {"discounts": "/v1/coupons"}
+
+
 @lru_cache(maxsize=50_000)
 def permission(path: str) -> str:
     """Return the permission a restricted key needs for a path, without ``rak_`` and ``_read``: ``charge``."""

@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from takings.errors import Misconfigured
 from takings.simulator import faults as fault
 from takings.simulator.control import Control
-from takings.simulator.endpoints import template
+from takings.simulator.endpoints import OPENED_BY, template
 from takings.simulator.keys import Caller, lacking, no_such_account, not_a_key
 from takings.simulator.limits import Slot, locked, too_many
 from takings.simulator.options import Options
@@ -164,6 +164,11 @@ class App:
                 return error(400, "This simulated platform has no data of its own: send Stripe-Account.")
             return no_such_account(caller.key.secret, caller.account)
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        for name, value in pairs:
+            inside = OPENED_BY.get(value.rpartition(".")[2]) if name.startswith("expand[") else None
+            refusal = self._sim.keys.refusal(caller, inside) if inside else None
+            if refusal is not None:
+                return refusal
         try:
             listed = None
             if caller.account == self._sim.platform.account:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final, TypeVar
 
 import msgspec
 
 from takings.catalog.model import Catalog, ListEndpoint, NestedList, Resource
+from takings.errors import Refused
 from takings.stripe import Item as Received
 from takings.stripe import Page
 from takings.sync.plan import Window, new_window
@@ -28,6 +30,8 @@ class _Head(msgspec.Struct):
     created: int | None = None
 
 
+_T = TypeVar("_T")
+
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _embedded = msgspec.json.Decoder(_Embedded)
 _head = msgspec.json.Decoder(_Head)
@@ -36,6 +40,8 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw] | None)
 
 #: Lists of ids that ``expand[]`` turns into the objects they name, which have a table of their own.
 _BY_ID = frozenset(("discounts",))
+#: Said of a table whose objects came without what the key may not read of them.
+PLAIN: Final = "The key may not read the discounts of these rows: give it the permission for coupons in Stripe, then read this table again."
 _NAMED = re.compile(rb'"discounts":\["')
 
 
@@ -81,6 +87,8 @@ class Cutter:
         fed = {endpoint.table for endpoint in catalog.lists if not endpoint.needs and endpoint.default}
         #: Tables that nothing else fills: their rows are worth a request for each parent, should it come to that.
         self._only_here = {n.table for kept in self.nested.values() for n in kept} - fed
+        #: Tables whose objects the key may list, but not with what further lists have of them.
+        self._plain: set[str] = set()
         #: By table of children: the field of theirs that names their parent.
         self._parent_field: dict[str, str] = {}
         for table, kept in self.nested.items():
@@ -93,7 +101,33 @@ class Cutter:
     def expanded(self, table: str) -> tuple[str, ...]:
         """Return the fields of a table's objects that are asked for with ``expand[]`` when they are listed."""
         nested = tuple(nested.field for nested in self.nested.get(table, ()) if nested.expand)
-        return (*nested, *self._catalog.resources[table].expand)
+        return nested if table in self._plain else (*nested, *self._catalog.resources[table].expand)
+
+    def is_plain(self, table: str) -> bool:
+        """Tell whether a table's objects come without what the key may not read of them."""
+        return table in self._plain
+
+    def asked(self, table: str, ask: Callable[[tuple[str, ...]], _T]) -> _T:
+        """Ask for objects with all that comes when asked for, or without what the key may not read of it.
+
+        A key that may list subscriptions is refused when they are asked for with their discounts and it may not read those.
+
+        Args:
+            table: Where the objects go.
+            ask: Asks Stripe, given the fields to expand.
+
+        Raises:
+            TakingsError: What ``ask`` raises.
+        """
+        while True:
+            expand = self.expanded(table)
+            try:
+                return ask(expand)
+            except Refused as error:
+                plain = table in self._plain or not self._catalog.resources[table].expand
+                if error.code != "stripe.permission_missing" or plain:
+                    raise
+                self._plain.add(table)
 
     def is_cut_short(self, table: str, raw: bytes) -> bool:
         """Tell whether an event's payload lacks something that nothing else gives: it comes only when asked for.

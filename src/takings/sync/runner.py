@@ -24,12 +24,12 @@ from takings.errors import NotFound, Refused, TakingsError, Unavailable, Unexpec
 from takings.log import get
 from takings.settings import Settings
 from takings.stripe import Item as Received
-from takings.stripe import Stripe
+from takings.stripe import Page, Stripe
 from takings.stripe.refusals import malformed, not_enabled
 from takings.sync import plan
 from takings.sync.book import Advance, ListProgress, Run, RunBook
 from takings.sync.checking import Checking
-from takings.sync.cut import Cutter, Pieces, Stamp
+from takings.sync.cut import PLAIN, Cutter, Pieces, Stamp
 from takings.sync.follow import EVENTS_TABLE, Follower
 from takings.sync.plan import BRIDGE_LIST, BY_ID, CHECKS, PRICES_BY_ID, Window
 from takings.warehouse import BRIDGE, Delivery, Item, Scope, Warehouse, Writer, WriteResult
@@ -303,11 +303,13 @@ class Runner:
         if endpoint.api == "v2" and window.cursor is not None:
             page = self._stripe.page(window.cursor, endpoint=endpoint.path)
         else:
-            expand = self._cutter.expanded(endpoint.table) if not endpoint.needs else ()
-            asked = plan.parameters(window, endpoint, expand)
-            if bridge:
-                asked.append(("payout", window.parent))
-            page = self._stripe.page(plan.fill(endpoint.path, window.parent), asked, endpoint=endpoint.path)
+            path, of = plan.fill(endpoint.path, window.parent), [("payout", window.parent)] if bridge else []
+
+            def ask(expand: tuple[str, ...]) -> Page:
+                asked = plan.parameters(window, endpoint, expand)
+                return self._stripe.page(path, [*asked, *of], endpoint=endpoint.path)
+
+            page = ask(()) if endpoint.needs else self._cutter.asked(endpoint.table, ask)
         stamp = Stamp(self._scope, asked_at, self._clock.now(), self._catalog.api_version)
         if endpoint.table == EVENTS_TABLE and self._follower is not None:
             pieces = self._follower.pieces(page.items, stamp)
@@ -376,8 +378,14 @@ class Runner:
         parent = unquote(window.parent.partition("/")[0])
         attempts = 1
         try:
-            expand = [("expand[]", name) for name in self._cutter.expanded(endpoint.table)]
-            answer = self._stripe.get(plan.object_path(window), expand, endpoint=f"{endpoint.path}/{{id}}")
+            answer = self._cutter.asked(
+                endpoint.table,
+                lambda expand: self._stripe.get(
+                    plan.object_path(window),
+                    [("expand[]", name) for name in expand],
+                    endpoint=f"{endpoint.path}/{{id}}",
+                ),
+            )
             attempts = answer.attempts
             raw, head = _one(answer.body, endpoint.path)
             gone = head.deleted
@@ -589,7 +597,9 @@ class Runner:
     def _mark_failure(self, step: Step, progress: ListProgress) -> None:
         failure = step.failure
         if failure is None:
-            if progress.state == "running" and progress.reason_code != "sync.not_expanded":
+            if "{" not in progress.list and self._cutter.is_plain(progress.table):
+                progress.reason, progress.reason_code = PLAIN, "sync.plain"
+            elif progress.state == "running" and progress.reason_code != "sync.not_expanded":
                 progress.reason = progress.reason_code = None
             return
         progress.reason, progress.reason_code = failure.sentence, failure.code

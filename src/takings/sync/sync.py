@@ -367,8 +367,9 @@ class Sync:
                 progress.state = "partial" if progress.rows else "unavailable"
                 progress.reason = "Stripe did not send this list with its parents."
             else:
-                progress.state, progress.reason, progress.reason_code = "complete", None, None
-                progress.progress = 1.0
+                progress.state, progress.progress = "complete", 1.0
+                if progress.reason_code != "sync.plain":
+                    progress.reason = progress.reason_code = None
         by_table = {progress.table: progress for progress in lists.values() if "{" not in progress.list}
         for path, progress in lists.items():
             # A list inside objects is as complete as the list of those objects.
