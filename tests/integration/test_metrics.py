@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -24,7 +25,8 @@ from takings import app, catalog, settings
 from takings.cli import main
 from takings.connections import Credentials
 from takings.errors import Invalid, NotFound, Unavailable
-from takings.metrics import Builder, Built, Derived, Figures, Keeping, Question, Registry, aging
+from takings.metrics import Builder, Built, Derived, Figures, Keeping, Question, Registry, aging, rolling
+from takings.reports import missing_of
 from takings.simulator import Simulator
 from takings.simulator.simclock import MovableClock
 from takings.warehouse import Delivery, Item, Scope, Warehouse
@@ -454,6 +456,45 @@ def test_what_was_known_before_is_known_still(tmp_path: Path) -> None:
             assert [int(row[1]) for row in rows] == [expected]
 
 
+def test_sums_by_day_say_what_the_lines_say_whatever_comes_and_goes(tmp_path: Path) -> None:
+    """They are added to with each build, written anew once a day, and most questions are answered from them alone."""
+    clock = MovableClock(datetime(2026, 3, 10, 12, tzinfo=UTC))
+    dice = random.Random(3)
+    with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}), clock)) as made:
+        model = made.registry.model("money_lines")
+        sums = f"SELECT {', '.join(rolling.KEYS)}, SUM(amount), SUM(lines) FROM {rolling.SUMS} WHERE model = 'money_lines' GROUP BY ALL HAVING SUM(lines) <> 0"
+        arms = " UNION ALL ".join(
+            f"SELECT 'money_lines', account, livemode, currency, '{cut}', {f'CAST({cut} AS VARCHAR)' if cut else 'NULL'}, day, day_utc, part, "
+            f"SUM(amount), COUNT(*) FROM {model.table} GROUP BY ALL"
+            for cut in ("", *model.rolled)
+        )
+        assert {"payment_method", "country"} <= set(model.rolled) and "customer" not in model.rolled
+        rows = []
+        for step in range(12):
+            for _ in range(dice.randrange(4)):
+                write_charge(
+                    made.warehouse, f"txn_{dice.randrange(6)}", dice.randrange(900), clock.now(), fee=dice.randrange(9)
+                )
+            made.builder.build("Asia/Tokyo" if step > 8 else "UTC")
+            assert sorted(made.warehouse.query(sums).rows, key=repr) == sorted(
+                made.warehouse.query(arms).rows, key=repr
+            )
+            rows.append(made.warehouse.query(f"SELECT COUNT(*) FROM {rolling.SUMS}").rows[0][0])
+            clock.advance(timedelta(hours=7))
+        assert rows != sorted(rows)  # they do not only grow
+        with made.warehouse._engine.session(write=True) as session:
+            session.execute(f"DELETE FROM {model.table}")
+        asked = [
+            Question("gross_volume"),
+            Question("gross_volume", only={"country": None}),
+            Question("fees", date(2026, 1, 1)),
+        ]
+        assert all(made.figures.answer(one) for one in asked)
+        assert made.figures.answer(asked[0], "payment_method") and made.figures.series(asked[0], "week", "country")
+        assert made.figures.answer(Question("gross_volume", known=clock.now())) == []
+        assert made.figures.answer(asked[0], "customer") == []
+
+
 def test_the_worker_keeps_figures_in_step_but_not_all_of_the_time(tmp_path: Path) -> None:
     clock = MovableClock()
     with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}), clock)) as made:
@@ -552,6 +593,33 @@ def test_a_model_that_cannot_be_worked_out_stops_no_other_and_is_said(tmp_path: 
         assert [one.amount for one in made.figures.answer(Question("gross_volume"))] == [9]
         again = {one.model: one for one in builder.build("UTC")}
         assert again["bad_lines"].failed and not again["money_lines"].fresh
+
+
+def test_a_figure_that_is_too_old_says_so_until_it_could_be_worked_out_again(tmp_path: Path) -> None:
+    with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}))) as made:
+        write_charge(made.warehouse, "txn_1", 9, datetime(2026, 11, 1, tzinfo=UTC))
+
+        def said() -> list[tuple[str, bool]]:
+            found = missing_of(made.figures, made.registry, made.connections, made.health, Question("net_volume"))
+            return [(one.where, one.short) for one in found]
+
+        made.builder.build("UTC")
+        first = made.figures.built_at("net_volume")
+        assert said() == []
+        good = made.registry.model("money_lines")
+        bad = replace(
+            good, sql=good.sql.replace("t.account AS account", "CAST(CAST(t.id AS BIGINT) AS VARCHAR) AS account")
+        )
+        others = [one for one in made.registry.ordered if one.name != good.name]
+        worse = Builder(made.warehouse, Registry([*others, bad], made.catalog), made.clock)
+        for _ in range(2):
+            assert [one.model for one in worse.build("UTC") if one.failed] == ["money_lines"]
+        assert said() == [("metrics.money_lines", True)]
+        entries = made.warehouse.query("SELECT COUNT(*) FROM metrics.fillings WHERE cause = 'failed'").rows
+        assert entries == [(1,)] and made.figures.built_at("net_volume") == first
+        assert [one.amount for one in made.figures.answer(Question("gross_volume"))] == [9]
+        made.builder.build("UTC")
+        assert said() == [] and made.figures.built_at("net_volume") > first
 
 
 def test_a_model_that_gets_another_column_keeps_what_it_said_before(tmp_path: Path) -> None:

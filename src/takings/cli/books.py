@@ -85,15 +85,14 @@ def show(metric: str, month: str, account: str | None, test: bool, as_json: bool
     """Show METRIC of MONTH: what is its own, and corrections of closed months that became known while it was open."""
     from takings.cli.common import opened, settings_for
     from takings.cli.explain import missing_here, say_missing, spoken
-    from takings.cli.metrics import say_failed
     from takings.cli.output import print_json, print_table
     from takings.metrics import Question
 
     with opened(settings_for(home=home)) as app:
         measure = app.registry.measure(metric)
-        code = say_failed(app.builder.build(app.zone()))
+        app.builder.build(app.zone())
         question = Question(metric, month_of(month), account=account, livemode=not test)
-        code = say_missing(missing_here(app, question)) or code
+        code = say_missing(missing_here(app, question))
         booked = app.books.booked(question)
         lines = app.books.corrections(question)
     if as_json:
@@ -145,16 +144,15 @@ def restatements(
     """Show how METRIC of months that had ended has changed since, when that became known, and by which objects."""
     from takings.cli.common import opened, settings_for
     from takings.cli.explain import missing_here, period_of, say_missing, spoken
-    from takings.cli.metrics import say_failed
     from takings.cli.output import moment, print_json, print_table
     from takings.metrics import Question
 
     start, end = period_of(period) if period else (None, None)
     with opened(settings_for(home=home)) as app:
         measure = app.registry.measure(metric)
-        code = say_failed(app.builder.build(app.zone()))
+        app.builder.build(app.zone())
         question = Question(metric, start, end, account=account, livemode=not test)
-        code = say_missing(missing_here(app, question)) or code
+        code = say_missing(missing_here(app, question))
         found = app.books.restatements(question, app.zone())
         behind = [app.books.restated(question, app.zone(), one) if with_lines else [] for one in found]
     if as_json:

@@ -69,7 +69,6 @@ def explain(
     from takings.errors import Invalid
     from takings.metrics import GRAINS, Question
     from takings.metrics.policies import DEFAULT, policy
-    from takings.reports import Missing
 
     if known and name != DEFAULT.name:
         raise Invalid(
@@ -88,13 +87,7 @@ def explain(
     with opened(settings_for(home=home)) as app:
         figure = app.registry.figure(metric)
         behind = app.registry.behind(metric)
-        models = {one.model for one in behind}
-        unbuilt = "it could not be built from what is here, and is too old: tell us."
-        failed = [
-            Missing(f"metrics.{one.model}", None, unbuilt, None, short=True)
-            for one in app.builder.build(app.zone())
-            if one.failed and one.model in models
-        ]
+        app.builder.build(app.zone())
         zone = "UTC" if all(one.utc for one in behind) else app.zone()
         chosen = policy(app.settings.home, name)
         with app.recurring.under(chosen, app.zone()) as under:
@@ -110,7 +103,7 @@ def explain(
                 known_at=moment or figures.built_at(metric),
                 zone=zone,
                 policy=chosen.label if any(app.recurring.depends(one.model, chosen) for one in behind) else None,
-                missing=[*failed, *missing_here(app, question)],
+                missing=missing_here(app, question),
             )
     if as_json:
         print_json(shown.plain())
@@ -123,7 +116,7 @@ def missing_here(app: App, question: Question) -> list[Missing]:
     """Return what a figure may lack; see :func:`takings.reports.missing_of`."""
     from takings.reports import missing_of
 
-    return missing_of(app.registry, app.connections, app.health, question)
+    return missing_of(app.figures, app.registry, app.connections, app.health, question)
 
 
 def say_missing(missing: list[Missing]) -> int:

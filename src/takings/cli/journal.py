@@ -208,16 +208,15 @@ def _built(home: Path | None, account: str | None, livemode: bool) -> Iterator[t
     """Lend the parts with the journal up to date, and what says whether a table behind it is short, and ends with 1 then."""
     from takings.cli.common import opened, settings_for
     from takings.cli.explain import missing_here, say_missing
-    from takings.cli.metrics import say_failed
     from takings.metrics import Question
 
     code = 0
     with opened(settings_for(home=home)) as app:
-        code = say_failed(app.builder.build(app.zone()))
+        app.builder.build(app.zone())
         question = Question("journal_difference", account=account, livemode=livemode)
         missing = missing_here(app, question)
         yield app, lambda: code
-    code = say_missing(missing) or code
+    code = say_missing(missing)
 
 
 def _write(columns: Sequence[str], rows: Any, form: str) -> None:

@@ -7,7 +7,7 @@ from takings.metrics.collecting import Collection, collection
 from takings.metrics.explaining import GRAINS, Contribution, Figure, Figures, Grain, Question, Value, period_of
 from takings.metrics.journal import ACCOUNTS, Balance, Billed, Entry, Journal
 from takings.metrics.keeping import Keeping
-from takings.metrics.model import Derived, Measure, Model
+from takings.metrics.model import MANY, Derived, Measure, Model
 from takings.metrics.policies import Policy
 from takings.metrics.recurring import Difference, Recurring, Waterfall
 from takings.metrics.registry import Registry
@@ -16,6 +16,7 @@ __all__ = [
     "ACCOUNTS",
     "BUCKETS",
     "GRAINS",
+    "MANY",
     "Aging",
     "Balance",
     "Billed",

@@ -17,7 +17,7 @@ from takings.accounts import Audit, Person
 from takings.accounts.tokens import new_id
 from takings.clock import Clock
 from takings.errors import Invalid
-from takings.metrics.builder import FILLINGS
+from takings.metrics.builder import FAILED, FILLINGS
 from takings.metrics.explaining import Contribution, Figures, Question
 from takings.store import Store
 from takings.store import schema as s
@@ -225,7 +225,8 @@ class Books:
         """Return the values of :meth:`_late`: when the first build after its first load was done, by account and mode."""
         model = self._figures.model(question.measure).name
         rows = self._figures.ask(
-            f"SELECT f.built_at AS at FROM {FILLINGS} AS f WHERE f.model = $model ORDER BY 1", {"model": model}
+            f"SELECT f.built_at AS at FROM {FILLINGS} AS f WHERE f.model = $model AND f.cause <> '{FAILED}' ORDER BY 1",
+            {"model": model},
         )
         found = [
             (account, livemode, next((at for (at,) in rows if over is not None and at >= over), _NEVER))

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final, Literal, Protocol
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,7 @@ import pyarrow as pa
 from takings.clock import Clock
 from takings.errors import Unexpected
 from takings.log import get
+from takings.metrics import rolling
 from takings.metrics.model import KNOWN_AT, Model
 from takings.metrics.policies import DEFAULT, Policy
 from takings.metrics.registry import Registry
@@ -28,6 +29,9 @@ from takings.warehouse import Session, Warehouse, mapped
 FILLINGS: Final = "metrics.fillings"
 """The table that tells when each model was filled, from what, why, and how many lines came and went."""
 
+FAILED: Final = "failed"
+"""Stands in place of a cause where a model could not be worked out: its lines stay those of the filling before."""
+
 Cause = Literal["first", "data", "definition"]
 """Why a model was filled: for the first time; Stripe's objects had changed; its text or a setting had."""
 
@@ -35,6 +39,13 @@ _CREATE: Final = (
     f"CREATE TABLE {FILLINGS} (model VARCHAR, print VARCHAR, definition VARCHAR, cause VARCHAR, rows BIGINT, came BIGINT, "
     "gone BIGINT, milliseconds BIGINT, built_at TIMESTAMP WITH TIME ZONE)"
 )
+FAILING: Final = (
+    f"SELECT l.model FROM (SELECT f.model AS model, arg_max(f.cause, f.built_at) AS cause FROM {FILLINGS} AS f GROUP BY f.model) "
+    f"AS l WHERE l.cause = '{FAILED}'"
+)
+"""Asks for the models that could not be worked out the last time."""
+
+_NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 _VERSIONS: Final = "raw.versions"
 _TODAY: Final = "today"  # a parameter that changes by itself, and with it the lines, but not what they mean
 _OLD: Final = "metrics.builds"  # what a warehouse of before kept in place of fillings; its lines had no second clock
@@ -81,6 +92,8 @@ class _Last:
     rows: int
     seconds: float
     cause: Cause
+    at: datetime = _NEVER
+    failed: bool = False  # since then
 
 
 class _Failed(Exception):
@@ -203,15 +216,27 @@ class Builder:
         if FILLINGS not in marks:
             return {}
         rows = self._warehouse.query(
-            "SELECT f.model, f.print, f.definition, f.rows, f.milliseconds / 1000, f.cause "
-            f"FROM {FILLINGS} AS f QUALIFY row_number() OVER (PARTITION BY f.model ORDER BY f.built_at DESC) = 1"
+            "SELECT f.model, f.print, f.definition, f.rows, f.milliseconds / 1000, f.cause, f.built_at, "
+            f"f.failed_at IS NOT NULL AND f.failed_at > f.built_at FROM (SELECT g.*, max(CASE WHEN g.cause = '{FAILED}' "
+            f"THEN g.built_at END) OVER (PARTITION BY g.model) AS failed_at FROM {FILLINGS} AS g) AS f "
+            f"WHERE f.cause <> '{FAILED}' QUALIFY row_number() OVER (PARTITION BY f.model ORDER BY f.built_at DESC) = 1"
         ).rows
         return {row[0]: _Last(*row[1:]) for row in rows}
+
+    def _failing(self, marks: Mapping[str, str]) -> set[str]:
+        """Return the models that could not be worked out the last time."""
+        if FILLINGS not in marks:
+            return set()
+        return {name for (name,) in self._warehouse.query(FAILING).rows}
 
     def _stale(self, values: dict[str, Any], marks: Mapping[str, str], before: dict[str, _Last]) -> tuple[Model, ...]:
         def stale(model: Model) -> bool:
             last = before.get(model.name)
-            return last is None or model.table not in marks or last.print != self._print(model, values, marks)
+            return (
+                last is None
+                or not {model.table, rolling.SUMS} <= marks.keys()
+                or last.print != self._print(model, values, marks)
+            )
 
         return tuple(model for model in self._lines if stale(model))
 
@@ -266,6 +291,8 @@ class Builder:
             if FILLINGS not in marks:
                 session.execute("CREATE SCHEMA IF NOT EXISTS metrics")
                 session.execute(_CREATE)
+            if rolling.SUMS not in marks:
+                rolling.create(session)
             entries: list[Any] = []
             for model in self._lines:
                 if model.name not in changes:
@@ -273,18 +300,31 @@ class Builder:
                     continue
                 delta, taken = changes[model.name]
                 delta.write(session, now)
+                self._roll(session, delta, marks)
                 definition, last = self._definition(model, values), before.get(model.name)
                 cause: Cause = "data" if last and last.definition == definition else "definition" if last else "first"
                 print_ = self._print(model, values, marks)
                 entries += [model.name, print_, definition, cause, delta.rows, delta.came, delta.gone, taken, now]
                 done.append(Built(model.name, True, delta.rows, delta.came, delta.gone, taken / 1000, cause))
+            for name in sorted(failed - self._failing(marks) if failed else ()):
+                entries += [name, "", "", FAILED, 0, 0, 0, 0, now]
             width = len(_CREATE.split(","))
             rows = ", ".join(
                 f"({', '.join(f'${start + n + 1}' for n in range(width))})" for start in range(0, len(entries), width)
             )
             if entries:
                 session.execute(f"INSERT INTO {FILLINGS} VALUES {rows}", entries)
+            if changes and max((last.at for last in before.values()), default=now).date() < now.date():
+                rolling.compact(session)  # once a day
         return tuple(done)
+
+    def _roll(self, session: Session, delta: _Delta, marks: Mapping[str, str]) -> None:
+        """Bring the sums of a model's lines up to date."""
+        if delta.whole or rolling.SUMS not in marks:
+            rolling.anew(session, delta.model)
+        else:
+            come, gone = delta.come if delta.came else None, delta.former if delta.gone else None
+            rolling.add(session, delta.model, come, gone)
 
     def _left(self, model: Model, before: dict[str, _Last], *, failed: bool = False) -> Built:
         last = before.get(model.name, _Last("", "", 0, 0.0, "first"))

@@ -14,9 +14,10 @@ from typing import Any, Final, Literal, Self
 
 from takings.clock import Clock
 from takings.errors import Invalid, Unavailable
-from takings.metrics.builder import FILLINGS
+from takings.metrics.builder import FAILED, FAILING, FILLINGS
 from takings.metrics.model import KNOWN_AT, LINE_COLUMNS, SPAN, WINDOWS, Derived, Measure, Model
 from takings.metrics.registry import Registry
+from takings.metrics.rolling import SUMS
 from takings.warehouse import Warehouse
 
 Grain = Literal["day", "week", "month", "quarter", "year"]
@@ -141,6 +142,7 @@ class Figures:
         self._registry = registry
         self._clock = clock
         self._marks: Mapping[str, str] | None = None
+        self._bare: frozenset[str] = frozenset()  # models without sums by day
         self._kept: OrderedDict[tuple[Any, ...], _Sums] = OrderedDict()
         self._ranked: OrderedDict[tuple[Any, ...], list[tuple[Any, ...]]] = OrderedDict()
         self._lock = threading.Lock()
@@ -414,13 +416,24 @@ class Figures:
         behind = [self._registry.model(one.model) for one in self._registry.behind(name)]
         models = sorted({one.name for model in behind for one in self._registry.filled(model)})
         rows = self.ask(
-            f"SELECT max(f.built_at) AS at FROM {FILLINGS} AS f WHERE f.model IN (SELECT UNNEST($models)) GROUP BY f.model",
+            f"SELECT max(f.built_at) AS at FROM {FILLINGS} AS f WHERE f.model IN (SELECT UNNEST($models)) "
+            f"AND f.cause <> '{FAILED}' GROUP BY f.model",
             {"models": models},
         )
         if not rows:
             raise unbuilt()
         at: datetime = min(row[0] for row in rows)
         return at
+
+    def failed(self, *names: str) -> list[str]:
+        """Return the models behind some figures that could not be worked out the last time: their lines are too old.
+
+        Raises:
+            NotFound, Unavailable: As :meth:`answer`.
+        """
+        behind = {one.model for name in names for one in self._registry.behind(name)}
+        models = {one.name for model in behind for one in self._registry.filled(self._registry.model(model))}
+        return sorted(models & {model for (model,) in self.ask(FAILING, {})})
 
     def _valued(self, figure: Measure | Derived, question: Question, by: str | None) -> dict[_Key, Fraction | None]:
         if isinstance(figure, Measure):
@@ -494,14 +507,20 @@ class Figures:
         period = f"CAST(date_trunc('{grain}', {day}) AS DATE)" if grain else "CAST(NULL AS DATE)"
         opening = measure.sum == "stock" and grain is not None and question.start is not None
         asked = replace(question, start=None) if opening else question
-        where, values = self._where(asked, measure, parts=False)
+        rolled = self._rolled(measure, question, grain, by)
+        where, values = self._where(asked, measure, parts=False, rolled=rolled or "")
         if opening:
             period = f"CASE WHEN {day} < $start THEN NULL ELSE {period} END"
             values["start"] = question.start
+        counted, lines, some = "COUNT(*)", self._lines(measure, question, grain), ""
+        if rolled is not None:
+            group = "l.value" if by == rolled else group
+            counted, lines, some = "CAST(SUM(l.lines) AS BIGINT)", SUMS, " HAVING SUM(l.lines) > 0"
+            where += f" AND l.model = '{model.name}' AND l.cut = '{rolled}'"
         sql = (
             f"SELECT l.currency AS currency, {group} AS cut, {period} AS period, l.part AS part, "
-            "CAST(SUM(l.amount) AS BIGINT) AS amount, COUNT(*) AS lines "
-            f"FROM {self._lines(measure, question, grain)} AS l WHERE {where} GROUP BY 1, 2, 3, 4"
+            f"CAST(SUM(l.amount) AS BIGINT) AS amount, {counted} AS lines "
+            f"FROM {lines} AS l WHERE {where} GROUP BY 1, 2, 3, 4{some}"
         )
         key = self._key(model, sql, values)
         with self._lock:
@@ -518,13 +537,28 @@ class Figures:
                     self._kept.popitem(last=False)
         return found
 
+    def _rolled(self, measure: Measure, question: Question, grain: Grain | None, by: str | None) -> str | None:
+        """Return the dimension of the sums by day that answer a question (empty: none); None where the lines must."""
+        model = self._registry.model(measure.model)
+        if model.kind != "lines" or model.name in self._bare or question.known or SUMS not in self._state():
+            return None
+        if model.spread and _reaches_over(question, grain):
+            return None
+        cuts = {*question.only, by} - {None, "account", "part"}
+        if not cuts:
+            return ""
+        return by_one if len(cuts) == 1 and (by_one := str(*cuts)) in model.rolled else None
+
+    def _state(self) -> Mapping[str, str]:
+        return self._warehouse.marks() if self._marks is None else self._marks
+
     def _key(self, model: Model, sql: str, values: dict[str, Any]) -> tuple[Any, ...]:
         """Return what an answer is remembered by: another one when a line of the model has changed.
 
         Raises:
             Unavailable: The models have not been built yet.
         """
-        marks = self._warehouse.marks() if self._marks is None else self._marks
+        marks = self._state()
         filled = self._registry.filled(model)
         if any(one.table not in marks for one in filled):
             raise unbuilt()
@@ -555,7 +589,10 @@ class Figures:
             return question
         return replace(question, end=self._clock.now().astimezone(UTC).date() + timedelta(days=1))
 
-    def _where(self, question: Question, measure: Measure, *, parts: bool = True) -> tuple[str, dict[str, Any]]:
+    def _where(
+        self, question: Question, measure: Measure, *, parts: bool = True, rolled: str = ""
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the condition of a question's lines, or of the sums by a dimension (``rolled``), and its values."""
         day = "l.day_utc" if measure.utc else "l.day"
         conditions = ["l.livemode = $livemode"]
         values: dict[str, Any] = {"livemode": question.livemode}
@@ -578,6 +615,7 @@ class Figures:
             values["accounts"] = question.accounts
         for name, value in question.only.items():
             cut = self._cut(question.measure, name)
+            cut = "value" if rolled and cut == rolled else cut
             if isinstance(value, tuple):
                 empty = f" OR l.{cut} IS NULL" if None in value else ""
                 conditions.append(f"(l.{cut} IN (SELECT UNNEST($only_{name})){empty})")
@@ -639,18 +677,24 @@ def _lines(model: Model, question: Question, grain: Grain | None = None, *, lite
     return _pieces(model, lines, question, grain) if model.spread else lines
 
 
+def _reaches_over(question: Question, grain: Grain | None) -> bool:
+    """Tell whether lines that accrue to the end of their month may reach over an edge of a period that is asked for."""
+    edges = (question.start, question.end)
+    return grain in ("day", "week") or any(day is not None and day.day != 1 for day in edges)
+
+
 def _pieces(model: Model, lines: str, question: Question, grain: Grain | None) -> str:
     """Return lines of which none that accrues reaches over the ends of the question's period, or over a day or week.
 
     Each piece has earned the whole minor units that had accrued by its end less those that had by its start, so pieces add
     up to their line.
     """
+    if not _reaches_over(question, grain):  # lines end with their month
+        return lines
     if grain in ("day", "week"):
         at = "range((c.since_s // 86400 + 1) * 86400, c.until_s, 86400)"
     else:
         edges = [_seconds(day) for day in (question.start, question.end) if day is not None and day.day != 1]
-        if not edges:  # lines end with their month
-            return lines
         at = f"list_filter({sorted(edges)}, lambda s: s > c.since_s AND s < c.until_s)"
     keep = [
         name for name in (*LINE_COLUMNS, *model.dimensions, KNOWN_AT) if name not in ("at", "day", "day_utc", "amount")

@@ -42,6 +42,11 @@ KNOWN_AT: Final = "known_at"
 SPAN: Final = ("since_s", "until_s")
 """Columns of models whose lines may accrue over a span of time."""
 
+MANY: Final = frozenset(
+    ("customer", "subscription", "invoice", "entry", "line", "document", "product", "price", "slot")
+)
+"""Dimensions that may have as many values as there are lines."""
+
 _HEADER: Final = re.compile(r"\A/\*\n(.*?)\n\*/\n", re.S)
 _READS: Final = re.compile(r"\b(raw|stripe|metrics)\.([a-z_0-9]+)")
 WINDOWS: Final = re.compile(r"\bJOIN windows AS w\b")
@@ -200,6 +205,11 @@ class Model:
     def renamed(self, sql: str, table: str) -> str:
         """Return SQL that reads this model from another table."""
         return re.sub(rf"\b{re.escape(self.table)}\b", table, sql)
+
+    @property
+    def rolled(self) -> tuple[str, ...]:
+        """The dimensions by which sums of its lines are kept (:mod:`takings.metrics.rolling`)."""
+        return tuple(name for name in self.dimensions if name not in MANY)
 
     @property
     def past(self) -> str:

@@ -152,6 +152,7 @@ class _Under(Figures):
         super().__init__(warehouse, registry, clock)
         self._staged, self._names = staged, names
         self._marks = {**warehouse.marks(), **{f"metrics.{name}": "staged" for name in names}}
+        self._bare = names
 
     def still(self) -> Self:
         return self

@@ -8,15 +8,11 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
-from takings.metrics import Derived, Figures, Measure, Question, Registry
+from takings.metrics import MANY, Derived, Figures, Measure, Question, Registry
 from takings.reports.question import Scope
 from takings.reports.ranges import Bucket, Days, Grain, bucket_start, buckets
 
 MOST_CURVES: Final = 6
-_MANY: Final = frozenset(
-    ("customer", "subscription", "invoice", "entry", "line", "document", "product", "price", "slot")
-)
-"""Dimensions with so many values that only the largest are asked for; of any other, one question answers all figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +190,7 @@ class Board:
             return None
         figures = [self._registry.figure(metric) for metric in metrics]
         shown, count = self._groups(metrics, by, top)
-        only = None if top is None or by not in _MANY else tuple(shown)
+        only = None if top is None or by not in MANY else tuple(shown)
         columns = [self._value(metric, self.view.days, by, only) for metric in metrics]
         rows = tuple(
             Row(group, tuple(_cell(column, group, figure) for column, figure in zip(columns, figures, strict=True)))
@@ -215,7 +211,7 @@ class Board:
     def _groups(self, metrics: tuple[str, ...], by: str, top: int | None) -> tuple[list[str | None], int | None]:
         """Return the largest groups, those of the first figure before others, and how many there are, if that is known."""
         measures = [metric for metric in metrics if isinstance(self._registry.figure(metric), Measure)]
-        if top is None or by not in _MANY or metrics[0] not in measures:
+        if top is None or by not in MANY or metrics[0] not in measures:
             columns = [self._value(metric, self.view.days, by) for metric in metrics]
             first = columns[0]
             found = dict.fromkeys(sorted(first, key=lambda group: (-abs(first[group] or 0), group or "")))
@@ -237,7 +233,7 @@ class Board:
             name: value for name, value in asked.only.items() if name != cut and name in self._registry.cuts(metric)
         }
         question = replace(asked, only=only)
-        if cut in _MANY and isinstance(self._registry.figure(metric), Measure):
+        if cut in MANY and isinstance(self._registry.figure(metric), Measure):
             return tuple(one.group for one in self._figures.largest(question, cut, most)[0])
         found = self._figures.values(question, cut)
         return tuple(one.group for one in sorted(found, key=lambda one: (-abs(one.value or 0), one.group or "")))[:most]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from takings.connections import Connections
-from takings.metrics import Question, Registry
+from takings.metrics import Figures, Question, Registry
 from takings.sync import HealthBook
 
 
@@ -15,7 +15,7 @@ class Missing:
     """Something that a figure may lack.
 
     Attributes:
-        connection: Name of the connection.
+        connection: Name of the connection, or of a table of figures.
         table: Of Stripe; None where it holds for all of the connection's.
         reason: In English; with ``reason_code`` and ``since`` for translation.
         short: Whether more reading brings it. What the key may not read, and history before a chosen first day, will not
@@ -36,10 +36,13 @@ class Missing:
         return f"{self.connection}: {self.table}" if self.table else self.connection
 
 
-def missing_of(registry: Registry, connections: Connections, health: HealthBook, question: Question) -> list[Missing]:
+def missing_of(
+    figures: Figures, registry: Registry, connections: Connections, health: HealthBook, question: Question
+) -> list[Missing]:
     """Return what a figure may lack.
 
     Args:
+        figures: Know which of them could not be worked out.
         registry: What figures come from.
         connections: The connections there are.
         health: How their tables stand.
@@ -47,10 +50,16 @@ def missing_of(registry: Registry, connections: Connections, health: HealthBook,
 
     Raises:
         NotFound: There is no such figure.
+        Unavailable: The figures have not been made yet.
     """
     accounts = question.accounts or (None if question.account is None else (question.account,))
     tables = frozenset().union(*(registry.sources(one.model) for one in registry.behind(question.measure)))
-    return missing_from(connections, health, tables, question.livemode, accounts)
+    said = "it could not be worked out from what is here, and is too old: tell us."
+    failed = [
+        Missing(f"metrics.{one}", None, said, "reports.model_failed", short=True)
+        for one in figures.failed(question.measure)
+    ]
+    return [*failed, *missing_from(connections, health, tables, question.livemode, accounts)]
 
 
 def missing_from(

@@ -295,6 +295,9 @@ def dashboard_page(app: App, reader: Reader, name: str, given: dict[str, str]) -
         if not there and not drawing.board.ever(spec.about):
             return DashboardPage(state="empty", empty=spec.empty[locale], **common)
         filters = drawing.filters()
+        if failed := app.figures.failed(*spec.metrics):
+            tables = ", ".join(f"metrics.{name}" for name in failed)
+            common["problems"] = (*look.problems, words("dashboards.too_old", tables=tables))
     except Unavailable as error:
         if error.code != "metrics.unbuilt":
             raise

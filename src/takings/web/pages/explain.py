@@ -203,10 +203,12 @@ def explain_page(app: App, reader: Reader, given: dict[str, str]) -> ExplainPage
     found: list[Value] = []
     sides: tuple[Side, ...] = ()
     known_at, unbuilt = look.view.known, False
+    lacking: list[Missing] = []
     try:
         found = figures.values(whole)
         known_at = known_at or figures.built_at(figure.name)
         sides = _sides(app, reader, figures, look, figure, given)
+        lacking = missing_of(figures, app.registry, app.connections, app.health, whole)
     except Unavailable as error:
         if error.code != "metrics.unbuilt":
             raise
@@ -214,7 +216,6 @@ def explain_page(app: App, reader: Reader, given: dict[str, str]) -> ExplainPage
     mine = next((one.value for one in found if one.currency == asked.currency), None)
     there = any(one.currency == asked.currency for one in found)
     value = mine if there or not adds_up(figure) else Fraction(0)
-    lacking = missing_of(app.registry, app.connections, app.health, whole)
     known = look.known_day
     return ExplainPage(
         metric=figure.name,

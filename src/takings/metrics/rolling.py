@@ -1,0 +1,74 @@
+"""Sums of lines by day and one dimension at a time: what most questions come to, without reading every line.
+
+They are kept as lines are: what comes is added and what goes is added with its sign turned, in the transaction that changes the
+lines, so that both always say the same. All models' sums are in one table, since a lake pays for each table that is written.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from takings.metrics.model import Model
+from takings.warehouse import Session
+
+SUMS: Final = "metrics.sums"
+KEYS: Final = ("model", "account", "livemode", "currency", "cut", "value", "day", "day_utc", "part")
+"""What the sums are told apart by: ``cut`` is the name of a dimension and ``value`` its value; both empty for no dimension."""
+
+_CREATE: Final = (
+    f"CREATE TABLE {SUMS} (model VARCHAR, account VARCHAR, livemode BOOLEAN, currency VARCHAR, cut VARCHAR, value VARCHAR, "
+    "day DATE, day_utc DATE, part VARCHAR, amount BIGINT, lines BIGINT)"
+)
+
+
+def create(session: Session) -> None:
+    """Make the table."""
+    session.execute(_CREATE)
+
+
+def anew(session: Session, model: Model) -> None:
+    """Make the sums of a model from all of its lines."""
+    session.execute(f"DELETE FROM {SUMS} WHERE model = $1", [model.name])
+    session.execute(
+        f"INSERT INTO {SUMS} SELECT * FROM ({_summed(model, model.table, 1)}) AS s ORDER BY {', '.join(KEYS)}"
+    )
+
+
+def add(session: Session, model: Model, come: str | None, gone: str | None) -> None:
+    """Add what came and take off what went.
+
+    Args:
+        session: In the transaction that changes the lines.
+        model: Whose.
+        come: Table of the lines that came; None: none did.
+        gone: Table of those that went; None: none did.
+    """
+    changes = [_summed(model, table, sign) for table, sign in ((come, 1), (gone, -1)) if table is not None]
+    if changes:
+        session.execute(f"INSERT INTO {SUMS} {' UNION ALL '.join(changes)}")
+
+
+def compact(session: Session) -> None:
+    """Write the sums anew from themselves, one row a key; what came to nothing is dropped."""
+    keys = ", ".join(KEYS)
+    session.execute(
+        f"CREATE TEMP TABLE rolled AS SELECT {keys}, CAST(SUM(amount) AS BIGINT) AS amount, CAST(SUM(lines) AS BIGINT) AS lines "
+        f"FROM {SUMS} GROUP BY {keys} HAVING SUM(lines) <> 0 OR SUM(amount) <> 0"
+    )
+    session.execute(f"DELETE FROM {SUMS}")
+    session.execute(f"INSERT INTO {SUMS} SELECT * FROM rolled ORDER BY {keys}")
+    session.execute("DROP TABLE rolled")
+
+
+def _summed(model: Model, table: str, sign: int) -> str:
+    """Return the sums of the lines in a table, once without a dimension and once by each."""
+    arms = []
+    for cut in ("", *model.rolled):
+        value = f"CAST(l.{cut} AS VARCHAR)" if cut else "CAST(NULL AS VARCHAR)"
+        arms.append(
+            f"SELECT '{model.name}' AS model, l.account AS account, l.livemode AS livemode, l.currency AS currency, "
+            f"'{cut}' AS cut, {value} AS value, l.day AS day, l.day_utc AS day_utc, l.part AS part, "
+            f"CAST({sign} * SUM(l.amount) AS BIGINT) AS amount, CAST({sign} * COUNT(*) AS BIGINT) AS lines "
+            f"FROM {table} AS l GROUP BY ALL"
+        )
+    return " UNION ALL ".join(arms)
