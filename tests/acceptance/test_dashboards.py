@@ -16,7 +16,7 @@ from openpyxl import load_workbook
 from takings import catalog
 from takings.accounts import Person
 from takings.connections import Credentials
-from takings.metrics import Registry
+from takings.metrics import Question, Registry
 from takings.reports import load_dashboards
 from takings.simulator import Simulator
 
@@ -190,6 +190,54 @@ def test_an_explanation_says_what_it_speaks_of_and_pages_through_all_lines(built
     assert client.get("/explain?metric=nothing").status_code == 404
 
 
+def test_cells_of_a_heat_map_lead_to_what_they_are_made_of(built: Site, client: httpx2.Client) -> None:
+    page = as_json(client, f"/dashboards/retention?{DAYS}&grain=month")
+    grids = [table for section in page["sections"] for table in section["tables"] if table["heat"]]
+    assert len(grids) == 2
+    for grid in grids:
+        cells = [cell for line in grid["lines"] for cell in line["cells"] if cell["href"]]
+        assert len(grid["lines"]) == 12 and len(cells) == 12 * 13 // 2
+        for cell in cells[::17]:
+            explained = as_json(client, cell["href"])
+            assert Fraction(explained["value"] or 0) == Fraction(cell["value"]), cell
+
+
+def test_two_policies_stand_side_by_side_and_mrr_is_held_against_another_derivation(
+    built: Site, client: httpx2.Client
+) -> None:
+    plain = as_json(client, "/policies")
+    assert [name for name, _ in plain["choices"]] == ["stripe", "chartmogul-like", "conservative"]
+    assert plain["steps"] == [] and not plain["checked"] and not any(one["differs"] for one in plain["switches"])
+    page = as_json(client, "/policies?policy=stripe&against=conservative&at=2026-10-31&check=1")
+    first, *steps, last = page["steps"]
+    assert len(steps) == sum(one["differs"] for one in page["switches"]) == 4
+    for at in range(len(page["currencies"])):
+        assert first["amounts"][at] + sum(one["amounts"][at] for one in steps) == last["amounts"][at]
+    assert any(amount for one in steps for amount in one["amounts"])
+    explained = as_json(client, "/explain?metric=mrr&from=2026-10-01&to=2026-10-31&currency=eur")
+    assert int(explained["value"]) == first["amounts"][page["currencies"].index("EUR")]
+    assert ("Policy", "stripe 1", "/policies") in [tuple(one.values()) for one in explained["facts"]]
+    assert page["checked"] and page["differing"] == [] and page["problems"] == []
+    engine = built.app.warehouse._engine
+    sub = built.app.figures.answer(Question("mrr"), "subscription")[0].group
+    with engine.session(write=True) as session:
+        session.execute(f"UPDATE stripe.subscription_items SET quantity = quantity + 7 WHERE subscription = '{sub}'")
+    try:
+        (one,) = as_json(client, "/policies?check=1")["differing"]
+        assert one["id"] == sub and one["changes"] != one["scanned"] and one["href"].endswith(sub)
+    finally:
+        with engine.session(write=True) as session:
+            session.execute(
+                f"UPDATE stripe.subscription_items SET quantity = quantity - 7 WHERE subscription = '{sub}'"
+            )
+    (built.app.settings.home / "policies.toml").write_text("[ours]\nversion = 3\npast_due = false\n")
+    ours = as_json(client, "/policies?policy=ours&against=stripe")
+    assert ours["labels"][-1] == "ours 3" and len(ours["steps"]) == 3
+    (built.app.settings.home / "policies.toml").write_text("[ours]\nversion = 3\nnonsense = false\n")
+    assert "nonsense" in as_json(client, "/policies")["problems"][0]
+    (built.app.settings.home / "policies.toml").unlink()
+
+
 def test_one_who_may_not_see_tables_gets_no_way_into_them(built: Site, owner: Person) -> None:
     reader = built.joined(owner, "read_only")
     with built.client(reader) as page:
@@ -235,7 +283,8 @@ def test_pages_look_and_lead_where_they_should(
 ) -> None:
     window = look(owner, on=built, locale=locale, theme=theme, width=width)
     explain = f"/explain?metric=fee_rate&{DAYS}"
-    for path in ("/dashboards", *(f"/dashboards/{name}?{DAYS}&grain=month" for name in BOARDS), explain):
+    policies = "/policies?against=conservative"
+    for path in ("/dashboards", *(f"/dashboards/{name}?{DAYS}&grain=month" for name in BOARDS), policies, explain):
         page = window.at(path)
         assert not window.is_too_wide(), path
         page.evaluate("document.querySelectorAll('.toolbar details.menu').forEach((menu) => { menu.open = true; })")

@@ -38,6 +38,7 @@ from takings.web.pages import (
     home,
     month_end,
     people,
+    policies,
     profile,
     proofs,
     rows,
@@ -50,6 +51,7 @@ from takings.web.security import SecurityHeaders, cookie, visit_cookie
 PAGES: Final = (
     home,
     dashboards,
+    policies,
     explain,
     rows,
     month_end,

@@ -15,6 +15,7 @@ from takings.accounts import Action
 from takings.connections import Reach
 from takings.errors import NotFound, Unavailable
 from takings.metrics import Derived, Measure
+from takings.metrics.policies import DEFAULT
 from takings.money import Money
 from takings.reports import Board, Column, Curve, Dashboard, Days, Reading, Sheet
 from takings.reports.board import month_of
@@ -36,6 +37,7 @@ from takings.web.pages.figures_frame import (
     shown,
     spark,
 )
+from takings.web.pages.policies import PATH as POLICIES
 from takings.web.pages.reports_frame import Choice, Controls, controls, scope_name, span
 from takings.web.pages.rows import send
 
@@ -194,6 +196,7 @@ class DashboardPage:
         path: Address of this page, without choices.
         hidden: What the form of the known day sends along.
         others: The other dashboards.
+        policy: The policy that figures here are under, and where it is explained; None where none has a bearing on them.
     """
 
     name: str
@@ -212,6 +215,7 @@ class DashboardPage:
     known_label: str = ""
     hidden: tuple[tuple[str, str], ...] = ()
     compared: str = ""
+    policy: Choice | None = None
     sections: tuple[Section, ...] = ()
 
 
@@ -312,9 +316,17 @@ def dashboard_page(app: App, reader: Reader, name: str, given: dict[str, str]) -
         known_label=words.day(known) if known else words("dashboards.known_now"),
         hidden=tuple(pair for pair in asked.state.pairs() if pair[0] != "known"),
         compared=words("reports.compared_with", days=span(asked.against, words)) if asked.against else "",
+        policy=_policy(app, reader, spec),
         sections=sections,
         **common,
     )
+
+
+def _policy(app: App, reader: Reader, spec: Dashboard) -> Choice | None:
+    models = {one.model for metric in spec.metrics for one in app.registry.behind(metric)}
+    if not any(app.recurring.depends(model, DEFAULT) for model in models):
+        return None
+    return Choice(DEFAULT.name, reader.words("policies.link", policy=DEFAULT.label), POLICIES, current=False)
 
 
 class _Drawing:

@@ -14,6 +14,7 @@ from litestar.params import FromPath
 from takings.accounts import Action
 from takings.errors import NotFound, Unavailable
 from takings.metrics import Contribution, Derived, Figure, Figures, Measure, Question, Value
+from takings.metrics.policies import DEFAULT
 from takings.money import Money
 from takings.reports import Column, Missing, Sheet, in_stripe, missing_of
 from takings.web.context import App, FromApp, FromReader, Reader, show
@@ -28,6 +29,7 @@ from takings.web.pages.figures_frame import (
     shown,
 )
 from takings.web.pages.home import Exports
+from takings.web.pages.policies import PATH as POLICIES
 from takings.web.pages.reports_frame import Choice, Controls, controls, scope_name, span
 from takings.web.pages.rows import send
 
@@ -37,15 +39,14 @@ _GROUPS: Final = 25
 _ROAD: Final = ("customer", "subscription", "price", "invoice", "part")
 """From the whole to its cause: by which of these contributions are summed up first, unless one is filtered by already."""
 
-POLICY: Final = "stripe"
-
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something to know of a figure, as (name, text)."""
+    """Something to know of a figure: its name, what it is, and where more is said of it."""
 
     name: str
     text: str
+    href: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,10 +405,11 @@ def _facts(
         Fact(words("dashboards.as_of"), words("dashboards.end_of", day=day) if stock else span(asked.days, words)),
         Fact(words("reports.about_zone"), zone),
         Fact(words("dashboards.known_label"), words.moment(known_at) if known_at else "–"),
-        Fact(words("dashboards.policy"), words(f"dashboards.policy_{POLICY}")),
         Fact(words("reports.about_account"), scope_name(asked.scope, words)),
         Fact(words("dashboards.metric"), figure.name),
     ]
+    if any(app.recurring.depends(one.model, DEFAULT) for one in behind):
+        facts.insert(3, Fact(words("dashboards.policy"), DEFAULT.label, POLICIES))
     return tuple(facts)
 
 
