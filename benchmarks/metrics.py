@@ -1,57 +1,67 @@
 """Measures building the figures: ``python benchmarks/metrics.py [--transactions 100000 1000000]`` prints a table.
 
-A warehouse gets so many charges with their balance transactions, written by the engine itself. Measured are the first build of
-every model, a look when nothing has changed, the build after 100 transactions have changed, and questions to the figures,
-each in CPU seconds of this process and its peak memory.
+A simulated company of some five thousand balance transactions is loaded as any account is, and copied as further accounts until
+there are so many. Measured are the first build of every model, a look when nothing has changed, the build after 100 balance
+transactions, invoices and subscriptions have changed, and questions to the figures, each in CPU seconds of this process, wall time and
+its peak memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from takings import app, log, settings
 from takings.app import App
-from takings.metrics import Question
+from takings.connections import Credentials
+from takings.metrics import Built, Question
+from takings.simulator.process import Simulator
 
 CHANGED = 100
 
 
-def fill(parts: App, transactions: int) -> None:
-    """Write charges and their balance transactions over three years: ten a day and customer at most."""
-    columns = "_account, _livemode, _version_at, _synced_at, id, created, currency"
-    row = (
-        "'acct_bench', true, now(), now(), '{0}_' || lpad(n::VARCHAR, 12, '0'), "
-        f"TIMESTAMPTZ '2023-11-01' + to_seconds(n * {3 * 365 * 86_400} // {transactions}), "
-        "['eur', 'usd', 'gbp', 'jpy'][1 + n % 4]"
-    )
+def load(parts: App, stripe: Simulator) -> int:
+    """Load the company; return how many balance transactions it has."""
+    credentials = Credentials(way="key", secret=stripe.live_key)
+    pending = parts.connections.pend(None, credentials, parts.connections.probe(credentials))
+    made = parts.connections.confirm(None, pending, "Benchmark", None)
+    assert parts.sync.run_once(made.id).state == "complete"
+    return int(parts.warehouse.query("SELECT count(*) FROM stripe.balance_transactions").rows[0][0])
+
+
+def copy(parts: App, copies: int) -> None:
+    """Let further accounts have the same objects: ids are told apart by account."""
+    tables = sorted({name for model in parts.registry.ordered for name in parts.registry.sources(model.name)})
     with parts.warehouse.deriving() as session, parts.warehouse.publishing(session):
-        session.execute(
-            f"INSERT INTO stripe.charges ({columns}, customer, amount, payment_method_details) SELECT {row.format('ch')}, "
-            "'cus_' || (n % 50000), 100 + n % 9900, "
-            "'{\"type\": \"card\", \"card\": {\"country\": \"' || ['FR', 'DE', 'US'][1 + n % 3] || '\"}}' "
-            f"FROM range({transactions}) AS r(n)"
-        )
-        session.execute(
-            f"INSERT INTO stripe.balance_transactions ({columns}, amount, fee, net, reporting_category, source) "
-            f"SELECT {row.format('txn')}, 100 + n % 9900, 30, 70 + n % 9900, 'charge', "
-            f"'ch_' || lpad(n::VARCHAR, 12, '0') FROM range({transactions}) AS r(n)"
-        )
+        for table, column in (*((f"stripe.{name}", "_account") for name in tables), ("raw.versions", "account")):
+            only = " WHERE v.resource IN ('subscriptions', 'subscription_items')" if table == "raw.versions" else ""
+            session.execute(
+                f"INSERT INTO {table} SELECT v.* REPLACE ('acct_' || r.n AS {column}) FROM {table} AS v, "
+                f"range({copies}) AS r(n){only}"
+            )
 
 
 def change(parts: App) -> None:
-    """Let some transactions be other than they were."""
+    """Let some objects of a few kinds be other than they were."""
+    changes = {
+        "balance_transactions": "amount = amount + 1, net = net + 1",
+        "invoices": "due_date = due_date + INTERVAL 1 DAY",
+        "subscription_items": "quantity = quantity + 1",
+    }
     with parts.warehouse.deriving() as session, parts.warehouse.publishing(session):
-        session.execute(
-            "UPDATE stripe.balance_transactions SET amount = amount + 1, net = net + 1 WHERE id IN "
-            f"(SELECT t.id FROM stripe.balance_transactions AS t ORDER BY hash(t.id) LIMIT {CHANGED})"
-        )
+        for table, what in changes.items():
+            session.execute(
+                f"UPDATE stripe.{table} SET {what} WHERE hash(_account, id) IN "
+                f"(SELECT hash(t._account, t.id) FROM stripe.{table} AS t ORDER BY 1 LIMIT {CHANGED})"
+            )
 
 
 def measured(act: Callable[[], object]) -> str:
@@ -61,33 +71,51 @@ def measured(act: Callable[[], object]) -> str:
     return f"{time.process_time() - cpu:8.2f} s CPU {time.monotonic() - wall:8.2f} s wall"
 
 
-def measure(transactions: int) -> None:
+def measure(transactions: int, stripe: Simulator) -> None:
     """Print the figures of one size."""
-    with (
-        tempfile.TemporaryDirectory(prefix="takings-benchmark-") as folder,
-        closing(app.build(settings.load({"TAKINGS_HOME": folder}))) as parts,
-    ):
-        print(f"\n{transactions:,} balance transactions")
-        fill(parts, transactions)
-        print(f"  first build of {len(parts.registry.ordered)} models   {measured(lambda: parts.builder.build('UTC'))}")
-        lines = sum(one.rows for one in parts.builder.build("UTC"))
-        print(f"  nothing has changed        {measured(lambda: parts.builder.build('UTC'))}   {lines:,} lines")
-        change(parts)
-        print(f"  {CHANGED} have changed           {measured(lambda: parts.builder.build('UTC'))}")
-        size = sum(file.stat().st_size for file in Path(folder).rglob("metrics/**/*.parquet"))
-        print(f"  on disk                    {size / max(lines, 1):8.1f} bytes a line")
-        month = Question("gross_volume", date(2026, 9, 1), date(2026, 10, 1))
-        asked: dict[str, Callable[[], object]] = {
-            "a month": lambda: parts.figures.answer(month),
-            "the same again": lambda: parts.figures.answer(month),
-            "balance now": lambda: parts.figures.answer(Question("balance")),
-            "three years by month": lambda: parts.figures.series(Question("net_volume"), "month"),
-            "by country": lambda: parts.figures.values(month, "country"),
-            "20 largest contributions": lambda: parts.figures.contributions(month, limit=20),
-        }
-        for name, act in asked.items():
-            print(f"  {name:24}   {measured(act)}")
-        print(f"  peak memory                {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:8.0f} MB")
+    with tempfile.TemporaryDirectory(prefix="takings-benchmark-") as folder:
+        known = {**os.environ, **stripe.environ(), "TAKINGS_HOME": folder, "TAKINGS_LOG_LEVEL": "error"}
+        with closing(app.build(settings.load(known))) as parts:
+            _measure(transactions, stripe, parts, folder)
+
+
+def _measure(transactions: int, stripe: Simulator, parts: App, folder: str) -> None:
+    began = time.monotonic()
+    held = load(parts, stripe)
+    copy(parts, max(0, transactions // held - 1))
+    rows = parts.warehouse.query("SELECT count(*) FROM stripe.balance_transactions").rows[0][0]
+    print(f"\n{rows:,} balance transactions, made in {time.monotonic() - began:.0f} s")
+    built: list[Built] = []
+    print(f"  first build                {measured(lambda: built.extend(parts.builder.build('UTC')))}")
+    for one in built:
+        print(f"    {one.model:22} {one.rows:12,} lines {one.seconds:8.2f} s")
+    lines = sum(one.rows for one in built)
+    sums = parts.warehouse.query("SELECT count(*) FROM metrics.sums").rows[0][0]
+    print(
+        f"  nothing has changed        {measured(lambda: parts.builder.build('UTC'))}   {lines:,} lines, {sums:,} sums"
+    )
+    change(parts)
+    print(f"  {CHANGED} of each kind changed   {measured(lambda: parts.builder.build('UTC'))}")
+    size = sum(file.stat().st_size for file in Path(folder).rglob("metrics/**/*.parquet"))
+    print(f"  on disk                    {size / max(lines, 1):8.1f} bytes a line")
+    month = Question("gross_volume", date(2026, 9, 1), date(2026, 10, 1))
+    asked: dict[str, Callable[[], object]] = {
+        "a month": lambda: parts.figures.answer(month),
+        "the same again": lambda: parts.figures.answer(month),
+        "balance now": lambda: parts.figures.answer(Question("balance")),
+        "three years by month": lambda: parts.figures.series(Question("net_volume"), "month"),
+        "by country": lambda: parts.figures.values(month, "country"),
+        "mrr by month": lambda: parts.figures.series(Question("mrr"), "month"),
+        "nrr of a month": lambda: parts.figures.values(replace(month, measure="nrr")),
+        "nrr, twelve months": lambda: parts.figures.series(
+            Question("nrr", date(2025, 10, 1), date(2026, 10, 1)), "month"
+        ),
+        "largest customers": lambda: parts.figures.largest(replace(month, currency="eur"), "customer", 10),
+        "20 largest contributions": lambda: parts.figures.contributions(month, limit=20),
+    }
+    for name, act in asked.items():
+        print(f"  {name:24}   {measured(act)}")
+    print(f"  peak memory                {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:8.0f} MB")
 
 
 def main() -> None:
@@ -97,8 +125,9 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="20,000: whether it runs")
     asked = parser.parse_args()
     log.configure("text", "error")
-    for transactions in [20_000] if asked.short else asked.transactions:
-        measure(transactions)
+    with Simulator(objects=20_000) as stripe:
+        for transactions in [20_000] if asked.short else asked.transactions:
+            measure(transactions, stripe)
 
 
 if __name__ == "__main__":

@@ -234,6 +234,7 @@ class Builder:
             last = before.get(model.name)
             return (
                 last is None
+                or last.failed
                 or not {model.table, rolling.SUMS} <= marks.keys()
                 or last.print != self._print(model, values, marks)
             )
@@ -300,7 +301,6 @@ class Builder:
                     continue
                 delta, taken = changes[model.name]
                 delta.write(session, now)
-                self._roll(session, delta, marks)
                 definition, last = self._definition(model, values), before.get(model.name)
                 cause: Cause = "data" if last and last.definition == definition else "definition" if last else "first"
                 print_ = self._print(model, values, marks)
@@ -314,17 +314,22 @@ class Builder:
             )
             if entries:
                 session.execute(f"INSERT INTO {FILLINGS} VALUES {rows}", entries)
-            if changes and max((last.at for last in before.values()), default=now).date() < now.date():
-                rolling.compact(session)  # once a day
+            if changes:
+                last_day = max((last.at for last in before.values()), default=now).date()
+                self._roll(session, [delta for delta, _ in changes.values()], daily=last_day < now.date())
         return tuple(done)
 
-    def _roll(self, session: Session, delta: _Delta, marks: Mapping[str, str]) -> None:
-        """Bring the sums of a model's lines up to date."""
-        if delta.whole or rolling.SUMS not in marks:
-            rolling.anew(session, delta.model)
-        else:
-            come, gone = delta.come if delta.came else None, delta.former if delta.gone else None
-            rolling.add(session, delta.model, come, gone)
+    def _roll(self, session: Session, deltas: list[_Delta], *, daily: bool) -> None:
+        """Bring the sums of some models' lines up to date; once a day, write all anew, and see whether others are worth it."""
+        kept = rolling.kept(session)
+        for delta in deltas:
+            if delta.whole or (daily and delta.model.name not in kept):
+                rolling.anew(session, delta.model, delta.rows)
+            elif delta.model.name in kept:
+                come, gone = delta.come if delta.came else None, delta.former if delta.gone else None
+                rolling.add(session, delta.model, come, gone)
+        if daily and kept:
+            rolling.compact(session)
 
     def _left(self, model: Model, before: dict[str, _Last], *, failed: bool = False) -> Built:
         last = before.get(model.name, _Last("", "", 0, 0.0, "first"))

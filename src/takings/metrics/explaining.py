@@ -142,7 +142,8 @@ class Figures:
         self._registry = registry
         self._clock = clock
         self._marks: Mapping[str, str] | None = None
-        self._bare: frozenset[str] = frozenset()  # models without sums by day
+        self._bare: frozenset[str] = frozenset()  # models whose lines are others than those that sums are kept of
+        self._kept_sums: dict[str, frozenset[str]] = {}
         self._kept: OrderedDict[tuple[Any, ...], _Sums] = OrderedDict()
         self._ranked: OrderedDict[tuple[Any, ...], list[tuple[Any, ...]]] = OrderedDict()
         self._lock = threading.Lock()
@@ -151,7 +152,7 @@ class Figures:
         """Return the same for several questions one after the other: which lines have changed is asked once for all."""
         made = type(self)(self._warehouse, self._registry, self._clock)
         made._marks, made._kept, made._lock = self._warehouse.marks(), self._kept, self._lock
-        made._ranked = self._ranked
+        made._ranked, made._kept_sums = self._ranked, self._kept_sums
         return made
 
     def cuts(self, name: str) -> tuple[str, ...]:
@@ -540,7 +541,7 @@ class Figures:
     def _rolled(self, measure: Measure, question: Question, grain: Grain | None, by: str | None) -> str | None:
         """Return the dimension of the sums by day that answer a question (empty: none); None where the lines must."""
         model = self._registry.model(measure.model)
-        if model.kind != "lines" or model.name in self._bare or question.known or SUMS not in self._state():
+        if model.kind != "lines" or question.known is not None or model.name not in self._summed():
             return None
         if model.spread and _reaches_over(question, grain):
             return None
@@ -548,6 +549,20 @@ class Figures:
         if not cuts:
             return ""
         return by_one if len(cuts) == 1 and (by_one := str(*cuts)) in model.rolled else None
+
+    def _summed(self) -> frozenset[str]:
+        """Return the models of which sums by day are kept."""
+        state = self._state().get(SUMS)
+        if state is None:
+            return frozenset()
+        with self._lock:
+            found = self._kept_sums.get(state)
+        if found is None:
+            found = frozenset(name for (name,) in self.ask(f"SELECT DISTINCT s.model AS model FROM {SUMS} AS s", {}))
+            with self._lock:
+                self._kept_sums.clear()
+                self._kept_sums[state] = found
+        return found - self._bare
 
     def _state(self) -> Mapping[str, str]:
         return self._warehouse.marks() if self._marks is None else self._marks

@@ -1,6 +1,6 @@
 """Sums of lines by day and one dimension at a time: what most questions come to, without reading every line.
 
-They are kept as lines are: what comes is added and what goes is added with its sign turned, in the transaction that changes the
+They are kept of models with many lines to a day, where there are far fewer sums than lines, and as lines are: what comes is added and what goes is added with its sign turned, in the transaction that changes the
 lines, so that both always say the same. All models' sums are in one table, since a lake pays for each table that is written.
 """
 
@@ -15,6 +15,11 @@ SUMS: Final = "metrics.sums"
 KEYS: Final = ("model", "account", "livemode", "currency", "cut", "value", "day", "day_utc", "part")
 """What the sums are told apart by: ``cut`` is the name of a dimension and ``value`` its value; both empty for no dimension."""
 
+FROM_LINES: Final = 200_000
+"""Of fewer lines no sums are kept: to read them takes no longer."""
+FEWER: Final = 4
+"""How many times fewer the sums must be than the lines."""
+
 _CREATE: Final = (
     f"CREATE TABLE {SUMS} (model VARCHAR, account VARCHAR, livemode BOOLEAN, currency VARCHAR, cut VARCHAR, value VARCHAR, "
     "day DATE, day_utc DATE, part VARCHAR, amount BIGINT, lines BIGINT)"
@@ -26,12 +31,27 @@ def create(session: Session) -> None:
     session.execute(_CREATE)
 
 
-def anew(session: Session, model: Model) -> None:
-    """Make the sums of a model from all of its lines."""
+def kept(session: Session) -> frozenset[str]:
+    """Return the models whose sums are kept."""
+    return frozenset(model for (model,) in session.execute(f"SELECT DISTINCT model FROM {SUMS}").fetchall())
+
+
+def anew(session: Session, model: Model, lines: int) -> None:
+    """Make the sums of a model from all of its lines, where they are worth it.
+
+    Args:
+        session: In the transaction that changes the lines.
+        model: Whose.
+        lines: How many there are.
+    """
     session.execute(f"DELETE FROM {SUMS} WHERE model = $1", [model.name])
-    session.execute(
-        f"INSERT INTO {SUMS} SELECT * FROM ({_summed(model, model.table, 1)}) AS s ORDER BY {', '.join(KEYS)}"
-    )
+    if lines < FROM_LINES:
+        return
+    session.execute(f"CREATE TEMP TABLE rolled AS {_summed(model, model.table, 1)}")
+    row = session.execute("SELECT count(*) FROM rolled").fetchone()
+    if row and row[0] * FEWER <= lines:
+        session.execute(f"INSERT INTO {SUMS} SELECT * FROM rolled ORDER BY {', '.join(KEYS)}")
+    session.execute("DROP TABLE rolled")
 
 
 def add(session: Session, model: Model, come: str | None, gone: str | None) -> None:
