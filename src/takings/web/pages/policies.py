@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
@@ -13,7 +13,7 @@ from litestar import Request, Response, get
 
 from takings.accounts import Action
 from takings.errors import Misconfigured, NotFound, TakingsError
-from takings.metrics import Question
+from takings.metrics import Difference, Question
 from takings.metrics.policies import BUILT_IN, DEFAULT, Policy, read
 from takings.money import Money
 from takings.reports import in_stripe
@@ -117,8 +117,8 @@ def policies_page(app: App, reader: Reader, given: Mapping[str, str]) -> Policie
         known = read(app.settings.home)
     except Misconfigured as error:
         problems.append(words.error(error))
-    first = _chosen(known, given.get("policy"), DEFAULT)
-    second = _chosen(known, given.get("against"), None)
+    first = known.get(given.get("policy", ""), DEFAULT)
+    second = known.get(given.get("against", ""))
     today = app.builder.today(app.zone())
     at = _day(given.get("at", "")) or today
     steps: tuple[Bar, ...] = ()
@@ -133,7 +133,7 @@ def policies_page(app: App, reader: Reader, given: Mapping[str, str]) -> Policie
             mine = [
                 one for one in found if one.account in asked.scope.accounts and one.livemode == asked.scope.livemode
             ]
-            differing, more, checked = _differing(app, reader, asked, mine[:_SHOWN]), len(mine[_SHOWN:]), True
+            differing, more, checked = _differing(app, reader, mine[:_SHOWN]), len(mine[_SHOWN:]), True
     except TakingsError as error:
         problems.append(words.error(error))
     switches = tuple(
@@ -194,7 +194,7 @@ def _waterfall(
     return currencies, (bar(first.label, found.start, total=True), *steps, bar(second.label, found.end, total=True))
 
 
-def _differing(app: App, reader: Reader, asked: Frame, found: Any) -> tuple[Differing, ...]:
+def _differing(app: App, reader: Reader, found: Sequence[Difference]) -> tuple[Differing, ...]:
     tables = reader.may(Action.SEE_TABLES)
     return tuple(
         Differing(
@@ -207,10 +207,6 @@ def _differing(app: App, reader: Reader, asked: Frame, found: Any) -> tuple[Diff
         )
         for one in found
     )
-
-
-def _chosen(known: Mapping[str, Policy], name: str | None, default: Policy | None) -> Any:
-    return known.get(name or "", default)
 
 
 def _day(text: str) -> date | None:
