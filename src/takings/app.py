@@ -17,7 +17,7 @@ from takings.alerts import Alerts, BudgetFacts, Budgets
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
-from takings.metrics import Books, Builder, Figures, Journal, Keeping, Recurring, Registry
+from takings.metrics import Books, Builder, Exchange, Figures, Journal, Keeping, Recurring, Registry
 from takings.proof import MonthEnd, Proof, ProofBook, Verifier
 from takings.reports import Dashboard, Reports, StripeCompare, StripeReports, load_dashboards
 from takings.settings import Settings
@@ -92,6 +92,7 @@ class App:
     books: Books
     journal: Journal
     recurring: Recurring
+    exchange: Exchange
     proof: Proof
     month_end: MonthEnd
     alerts: Alerts
@@ -185,6 +186,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         books=Books(figures, store, audit, clock, sync.book.loaded),
         journal=Journal(warehouse, figures),
         recurring=Recurring(warehouse, registry, builder, figures, clock),
+        exchange=Exchange(warehouse, registry, settings.home, clock),
         proof=Proof(
             store,
             warehouse,

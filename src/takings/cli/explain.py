@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from takings.app import App
-    from takings.metrics import Contribution, Derived, Figure, Figures, Measure, Question, Value
+    from takings.metrics import Contribution, Converted, Derived, Figure, Figures, Measure, Question, Value
     from takings.reports import Missing
 
 INCOMPLETE = 1
@@ -39,6 +39,7 @@ _SHOWN = 20
 @click.option("--only", multiple=True, metavar="NAME=VALUE", help="Only lines with this value; may be repeated.")
 @click.option("--by", metavar="NAME", help="Cut by day, month, or a dimension of the metric.")
 @click.option("--policy", "name", metavar="NAME", default="stripe", help="Under this policy; default stripe.")
+@click.option("--in", "into", metavar="CODE", help="Also all currencies in this one, by dated rates.")
 @click.option(
     "--all", "every", is_flag=True, help=f"Every contribution; default the {_SHOWN} largest of each currency."
 )
@@ -55,6 +56,7 @@ def explain(
     only: tuple[str, ...],
     by: str | None,
     name: str,
+    into: str | None,
     every: bool,
     as_json: bool,
     home: Path | None,
@@ -62,7 +64,7 @@ def explain(
     """Show METRIC in each currency, and the contributions, down to Stripe's objects, that add up to it exactly.
 
     Tables whose sources have changed are brought up to date first. Ends with 1 when a table it comes from has not been
-    read completely.
+    read completely, or a rate is wanted that is not known.
     """
     from takings.cli.common import opened, settings_for
     from takings.cli.output import print_json
@@ -102,6 +104,7 @@ def explain(
                 sums=[_sum(figures, asked, one, every) for one, asked in figures.sides(question)],
                 known_at=moment or figures.built_at(metric),
                 zone=zone,
+                converted=app.exchange.convert(figures, question, into) if into else None,
                 policy=chosen.label if any(app.recurring.depends(one.model, chosen) for one in behind) else None,
                 missing=missing_here(app, question),
             )
@@ -109,7 +112,8 @@ def explain(
         print_json(shown.plain())
     else:
         shown.show()
-    return say_missing(shown.missing)
+    code = say_missing(shown.missing)
+    return INCOMPLETE if shown.converted is not None and not shown.converted.whole else code
 
 
 def missing_here(app: App, question: Question) -> list[Missing]:
@@ -149,6 +153,7 @@ class _Shown:
     sums: list[_Sum]
     known_at: datetime
     zone: str
+    converted: Converted | None
     policy: str | None
     missing: list[Missing]
 
@@ -166,6 +171,7 @@ class _Shown:
             "known_at": self.known_at,
             "missing": [{"table": one.where, "reason": one.reason} for one in self.missing],
             "values": [{"currency": one.currency, "value": _exact(one.value)} for one in self.values],
+            **({"converted": _converted(self.converted)} if self.converted else {}),
             "groups": [
                 {"currency": one.currency, "group": one.group, "value": _exact(one.value)} for one in self.groups
             ],
@@ -201,6 +207,8 @@ class _Shown:
         unit = self.figure.unit
         click.echo()
         print_table(("currency", unit), [(one.currency, spoken(one.value, unit, one.currency)) for one in self.values])
+        if self.converted:
+            _show_converted(self.converted)
         if self.by:
             cuts = [(one.period or one.group, one.currency, spoken(one.value, unit, one.currency))
                     for one in (*self.groups, *self.series)]  # fmt: skip
@@ -208,6 +216,41 @@ class _Shown:
             print_table((self.by, "currency", unit), cuts)
         for one in self.sums:
             _show_sum(one, alone=len(self.sums) == 1)
+
+
+def _converted(found: Converted) -> dict[str, Any]:
+    return {
+        "currency": found.currency,
+        "total": _exact(found.total),
+        "parts": [
+            {
+                "currency": one.currency,
+                "converted": _exact(one.converted),
+                "rates": sorted(one.origins),
+                "without_rate": _exact(one.lacking),
+                "days_without_rate": one.days,
+            }
+            for one in found.parts
+        ],
+    }
+
+
+def _show_converted(found: Converted) -> None:
+    from takings.cli.output import print_table
+
+    into = found.currency
+    rows = [
+        (one.currency, spoken(one.converted, "money", into), " and ".join(sorted(one.origins)) or "–")
+        for one in found.parts
+    ]
+    rows.append((f"all, converted to {into}", spoken(found.total, "money", into), ""))
+    click.echo()
+    print_table(("currency", f"in {into}", "rates of"), rows)
+    for one in found.parts:
+        if one.days:
+            amount, days = spoken(one.lacking, "money", one.currency), "day" if one.days == 1 else "days"
+            said = f"{amount} {one.currency} of {one.days:,} {days} are not in it: no rate is known."
+            click.echo(f"{said} Put some into rates.csv.", err=True)
 
 
 def _sum(figures: Figures, question: Question, measure: Measure, every: bool) -> _Sum:

@@ -9,6 +9,7 @@ from takings.metrics.journal import ACCOUNTS, Balance, Billed, Entry, Journal
 from takings.metrics.keeping import Keeping
 from takings.metrics.model import MANY, Derived, Measure, Model
 from takings.metrics.policies import Policy
+from takings.metrics.rates import Converted, Exchange
 from takings.metrics.recurring import Difference, Recurring, Waterfall
 from takings.metrics.registry import Registry
 
@@ -27,9 +28,11 @@ __all__ = [
     "Closing",
     "Collection",
     "Contribution",
+    "Converted",
     "Derived",
     "Difference",
     "Entry",
+    "Exchange",
     "Figure",
     "Figures",
     "Grain",

@@ -12,9 +12,10 @@ from litestar import Request, Response, get
 from litestar.params import FromPath
 
 from takings.accounts import Action
-from takings.errors import NotFound, Unavailable
-from takings.metrics import Contribution, Derived, Figure, Figures, Measure, Question, Value
+from takings.errors import Invalid, Misconfigured, NotFound, Unavailable
+from takings.metrics import Contribution, Converted, Derived, Figure, Figures, Measure, Question, Value
 from takings.metrics.policies import DEFAULT
+from takings.metrics.rates import FILE as RATES
 from takings.money import Money
 from takings.reports import Column, Missing, Sheet, in_stripe, missing_of
 from takings.web.context import App, FromApp, FromReader, Reader, show
@@ -58,6 +59,25 @@ class Sum:
     value: str | None
     href: str
     current: bool
+    converted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """All currencies in one.
+
+    Attributes:
+        currency: That one; empty where nothing is converted.
+        total: Exact minor units of it; ``text`` as it is shown.
+        notes: Where the rates come from, and what is not in it.
+        choices: Which currencies there are to choose from, and none; empty where the figure cannot be converted.
+    """
+
+    currency: str
+    total: str | None
+    text: str
+    notes: tuple[str, ...]
+    choices: tuple[Choice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +177,7 @@ class ExplainPage:
     empty: str
     equation: str | None
     sums: tuple[Sum, ...]
+    conversion: Conversion
     chips: tuple[Chip, ...]
     facts: tuple[Fact, ...]
     source: str | None
@@ -205,10 +226,12 @@ def explain_page(app: App, reader: Reader, given: dict[str, str]) -> ExplainPage
     sides: tuple[Side, ...] = ()
     known_at, unbuilt = look.view.known, False
     lacking: list[Missing] = []
+    converted, refused = None, ""
     try:
         found = figures.values(whole)
         known_at = known_at or figures.built_at(figure.name)
         sides = _sides(app, reader, figures, look, figure, given)
+        converted, refused = _converted(app, reader, figures, whole, given.get("into", ""))
         lacking = missing_of(figures, app.registry, app.connections, app.health, whole)
     except Unavailable as error:
         if error.code != "metrics.unbuilt":
@@ -236,9 +259,11 @@ def explain_page(app: App, reader: Reader, given: dict[str, str]) -> ExplainPage
                 exact(one.value),
                 "/explain" + asked.state.but(currency=one.currency).query(),
                 one.currency == asked.currency,
+                _in_one(reader, converted, one.currency),
             )
             for one in found
         ),
+        conversion=_conversion(app, reader, look, figure, converted, refused),
         chips=_chips(app, reader, look),
         facts=_facts(app, reader, look, figure, known_at),
         source=figure.source if figure.source.startswith("https://") else None,
@@ -255,8 +280,59 @@ def explain_page(app: App, reader: Reader, given: dict[str, str]) -> ExplainPage
     )
 
 
+def _converted(
+    app: App, reader: Reader, figures: Figures, question: Question, currency: str
+) -> tuple[Converted | None, str]:
+    """Return a figure in one currency, or why it cannot be had."""
+    if not currency:
+        return None, ""
+    try:
+        return app.exchange.convert(figures, question, currency), ""
+    except (Invalid, Misconfigured) as error:
+        return None, reader.words.error(error)
+
+
+def _in_one(reader: Reader, converted: Converted | None, currency: str) -> str:
+    if converted is None:
+        return ""
+    part = next(one for one in converted.parts if one.currency == currency)
+    return reader.words.money(Money(round(part.converted), converted.currency))
+
+
+def _conversion(
+    app: App, reader: Reader, look: Look, figure: Measure | Derived, found: Converted | None, refused: str
+) -> Conversion:
+    words, uses = reader.words, [one.currency for one in look.frame.uses]
+    adds = figure.unit == "money" and adds_up(figure)
+    href = "/explain" + look.query(into=None)
+    choices = (
+        Choice("", words("dashboards.not_converted"), href, found is None),
+        *(
+            Choice(one, one.upper(), "/explain" + look.query(into=one), found is not None and found.currency == one)
+            for one in uses
+        ),
+    )
+    if found is None:
+        return Conversion("", None, "", (refused,) if refused else (), choices if adds and len(uses) > 1 else ())
+    notes = [words("dashboards.rates_of")]
+    notes += [
+        words(
+            "dashboards.without_rate",
+            amount=words.money(Money(round(one.lacking), one.currency)),
+            n=one.days,
+            file=RATES,
+        )
+        for one in found.parts
+        if one.days
+    ]
+    text = words.money(Money(round(found.total), found.currency))
+    return Conversion(found.currency.upper(), exact(found.total), text, tuple(notes), choices)
+
+
 def _look(app: App, reader: Reader, given: Mapping[str, str]) -> Look:
-    look = looking(app, reader, given, metric=given.get("metric"), by=given.get("by") or None)
+    look = looking(
+        app, reader, given, metric=given.get("metric"), by=given.get("by") or None, into=given.get("into") or None
+    )
     if look is None:
         raise NotFound("reports.no_accounts", "There is nothing to report on yet: connect a Stripe account first.")
     return look
