@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator
+from datetime import date
 from fractions import Fraction
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -188,6 +189,25 @@ def test_an_explanation_says_what_it_speaks_of_and_pages_through_all_lines(built
     assert row["id"] == seen[0]["id"] and ("currency", "eur") in [tuple(field[:2]) for field in row["fields"]]
     assert client.get("/tables/charges/rows/ch_none").status_code == 404
     assert client.get("/explain?metric=nothing").status_code == 404
+
+
+def test_a_figure_can_be_had_in_one_currency_and_says_what_is_not_in_it(built: Site, client: httpx2.Client) -> None:
+    question = Question("payment_volume", date(2025, 11, 1), date(2026, 11, 1))
+    rates = built.app.settings.home / "rates.csv"
+    rates.write_text("date,from,to,rate\n" + "".join(f"2026-{month:02d}-15,usd,eur,0.9\n" for month in range(3, 11)))
+    page = as_json(client, f"/explain?metric=payment_volume&{DAYS}&into=eur")
+    conversion = page["conversion"]
+    found = built.app.exchange.convert(built.app.figures, question, "eur")
+    rates.unlink()
+    assert (conversion["currency"], Fraction(conversion["total"])) == ("EUR", found.total)
+    by = {one.currency: one for one in found.parts}
+    assert by["usd"].converted == (by["usd"].value - by["usd"].lacking) * Fraction(9, 10) > 0
+    assert by["usd"].days and any("$" in note and "rates.csv" in note for note in conversion["notes"])
+    assert [one["current"] for one in conversion["choices"]].count(True) == 1
+    plain = as_json(client, f"/explain?metric=payment_volume&{DAYS}")["conversion"]
+    assert plain["currency"] == "" and len(plain["choices"]) == len(conversion["choices"]) > 2
+    ratio = as_json(client, f"/explain?metric=fee_rate&{DAYS}&into=eur")["conversion"]
+    assert ratio["choices"] == [] and "cannot be converted" in ratio["notes"][0]
 
 
 def test_cells_of_a_heat_map_lead_to_what_they_are_made_of(built: Site, client: httpx2.Client) -> None:

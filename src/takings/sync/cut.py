@@ -124,10 +124,10 @@ class Cutter:
             try:
                 return ask(expand)
             except Refused as error:
-                plain = table in self._plain or not self._catalog.resources[table].expand
-                if error.code != "stripe.permission_missing" or plain:
+                more = set(self._catalog.resources[table].expand).intersection(expand)
+                if error.code != "stripe.permission_missing" or not more:
                     raise
-                self._plain.add(table)
+                self._plain.add(table)  # others may be asking for more, too, and come by here as well
 
     def is_cut_short(self, table: str, raw: bytes) -> bool:
         """Tell whether an event's payload lacks something that nothing else gives: it comes only when asked for.
