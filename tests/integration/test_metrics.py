@@ -26,6 +26,8 @@ from takings.cli import main
 from takings.connections import Credentials
 from takings.errors import Invalid, NotFound, Unavailable
 from takings.metrics import Builder, Built, Derived, Figures, Keeping, Question, Registry, aging, rolling
+from takings.metrics.policies import DEFAULT
+from takings.metrics.steps import fill
 from takings.reports import missing_of
 from takings.simulator import Simulator
 from takings.simulator.simclock import MovableClock
@@ -292,6 +294,32 @@ def assert_the_same_elsewhere(
             if value is not None and kinds_of[name] in reads:
                 row[name] = reads[kinds_of[name]](value)
     assert plain([tuple(row.values()) for row in theirs]) == plain(ours.rows)
+
+
+def test_no_model_holds_every_row_against_every_other(parts: app.App) -> None:
+    """A join that no equality leads is a join of all with all: it takes hours where there are millions of rows."""
+    # These take each line apart, by a handful of constants.
+    constants = {"money_lines", "recovery_lines", "tax_lines"}
+    registry, values = parts.registry, {"zone": "UTC", "today": date(2026, 11, 1), **DEFAULT.parameters()}
+    staging = [model.name for model in registry.ordered if model.kind == "staging"]
+    found = set()
+    with parts.warehouse.deriving() as session:
+        for model in registry.ordered:
+            if model.kind == "windows":
+                continue
+            sql = model.sql
+            for need in registry.needed(model):
+                sql = need.renamed(sql, f"temp.main.{need.name}")
+            used = {name: values[name] for name in sorted(model.parameters)}
+            fill(session, model, sql, used)
+            ((_, plan),) = session.execute(f"EXPLAIN {sql}", used).fetchall()
+            if any(
+                join in plan for join in ("BLOCKWISE_NL_JOIN", "NESTED_LOOP_JOIN", "IE_JOIN", "PIECEWISE_MERGE_JOIN")
+            ):
+                found.add(model.name)
+        for model in reversed(registry.ordered):
+            session.execute(f"DROP TABLE IF EXISTS temp.main.{model.name}")
+    assert staging and found == constants
 
 
 @pytest.mark.parametrize("model", LINES, ids=lambda model: model.name)

@@ -36,6 +36,7 @@ placed AS (
   SELECT
     s.*,
     row_number() OVER by_time AS place,
+    CASE WHEN row_number() OVER by_time = 1 THEN json_extract_string(s.s.latest_invoice, '$') END AS invoice,
     coalesce(lead(s.as_of) OVER by_time, TIMESTAMPTZ '9999-12-31 00:00:00+00') AS until
   FROM seen AS s
   WINDOW by_time AS (PARTITION BY s.account, s.livemode, s.subscription ORDER BY s.as_of)
@@ -52,8 +53,7 @@ turned AS (
       ELSE p.as_of
     END AS turn
   FROM placed AS p
-  LEFT JOIN stripe.invoices AS i
-    ON p.place = 1 AND i.id = json_extract_string(p.s.latest_invoice, '$') AND i._account = p.account AND i._livemode = p.livemode
+  LEFT JOIN stripe.invoices AS i ON i.id = p.invoice AND i._account = p.account AND i._livemode = p.livemode
 ),
 split AS (
   SELECT
