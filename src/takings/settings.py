@@ -46,6 +46,9 @@ class Settings:
         "ducklake", "Kind of warehouse: an open lake of Parquet files, or one DuckDB file."
     )
     warehouse_memory_mb: int = _setting(256, "Memory the warehouse engine may use in the worker.", least=64)
+    metrics_memory_mb: int = _setting(
+        2048, "Memory the warehouse engine may use while figures are worked out.", least=64
+    )
     batch_rows: int = _setting(4000, "Objects written to the warehouse in one commit, about.", least=1, most=100_000)
     fetch_threads: int = _setting(24, "Requests to Stripe under way at once, at most.", least=1, most=256)
     headroom: float = _setting(

@@ -653,6 +653,30 @@ def test_a_figure_that_is_too_old_says_so_until_it_could_be_worked_out_again(tmp
         assert said() == [] and made.figures.built_at("net_volume") > first
 
 
+def test_a_model_that_lacks_memory_stops_no_other_and_the_limit_is_as_before(tmp_path: Path) -> None:
+    home = {"TAKINGS_HOME": str(tmp_path), "TAKINGS_WAREHOUSE_MEMORY_MB": "64", "TAKINGS_METRICS_MEMORY_MB": "64"}
+    with closing(app.build(settings.load(home))) as made:
+        write_charge(made.warehouse, "txn_1", 9, datetime(2026, 11, 1, tzinfo=UTC))
+        good = made.registry.model("money_lines")
+        large = "(SELECT len(list(repeat('x', 100) || r.n)) FROM range(3_000_000) AS r(n))"
+        sql = good.sql.replace("t.account AS account", f"CASE WHEN {large} > 0 THEN t.account END AS account")
+        bad = replace(good, name="large_lines", measures=(), derived=(), sql=sql)
+        builder = Builder(made.warehouse, Registry([*made.registry.ordered, bad], made.catalog), made.clock)
+        built = {one.model: one for one in builder.build("UTC")}
+        assert [name for name, one in built.items() if one.failed] == ["large_lines"]
+        assert built["money_lines"].rows == 1
+        limit = "SELECT current_setting('memory_limit')"
+        with made.warehouse._engine.session(write=False) as session:
+            before = session.execute(limit).fetchone()
+        with made.warehouse.deriving() as session:
+            assert session.execute(limit).fetchone() == before
+    with closing(app.build(settings.load({**home, "TAKINGS_METRICS_MEMORY_MB": "512"}))) as made:
+        with made.warehouse.deriving() as session:
+            assert session.execute(limit).fetchone() != before
+        with made.warehouse._engine.session(write=False) as session:
+            assert session.execute(limit).fetchone() == before
+
+
 def test_a_model_that_gets_another_column_keeps_what_it_said_before(tmp_path: Path) -> None:
     with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}))) as made:
         now = datetime(2026, 11, 1, tzinfo=UTC)

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from takings.clock import Clock
-from takings.errors import Unexpected
+from takings.errors import Unavailable, Unexpected
 from takings.log import get
 from takings.metrics import rolling
 from takings.metrics.model import KNOWN_AT, Model
@@ -46,6 +46,7 @@ FAILING: Final = (
 """Asks for the models that could not be worked out the last time."""
 
 _NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
+_NO_MEMORY: Final = "warehouse.memory"  # waiting does not heal it
 _VERSIONS: Final = "raw.versions"
 _TODAY: Final = "today"  # a parameter that changes by itself, and with it the lines, but not what they mean
 _OLD: Final = "metrics.builds"  # what a warehouse of before kept in place of fillings; its lines had no second clock
@@ -99,9 +100,9 @@ class _Last:
 class _Failed(Exception):
     """A model cannot be worked out. What the engine says of it may hold a customer's data: it goes no further."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, code: str) -> None:
         super().__init__(model)
-        self.model = model
+        self.model, self.code = model, code
 
 
 class Builder:
@@ -150,7 +151,7 @@ class Builder:
                             work, [one for one in stale if one.name not in failed], marks, before
                         )
                     except _Failed as error:
-                        self._log.warning("metrics.model_failed", model=error.model)
+                        self._log.warning("metrics.model_failed", model=error.model, code=error.code)
                         failed.add(error.model)
                         continue
                     return self._publish(session, values, marks, before, changes, failed)
@@ -270,8 +271,10 @@ class Builder:
                 try:
                     with mapped():
                         delta = work.delta(model, there=model.table in marks and model.name in before)
-                except Unexpected:
-                    raise _Failed(model.name) from None
+                except (Unexpected, Unavailable) as error:
+                    if isinstance(error, Unavailable) and error.code != _NO_MEMORY:
+                        raise
+                    raise _Failed(model.name, error.code) from None
                 changes[model.name] = delta, round((self._clock.monotonic() - began) * 1000)
         return changes
 

@@ -54,7 +54,7 @@ def missing_of(
     """
     accounts = question.accounts or (None if question.account is None else (question.account,))
     tables = frozenset().union(*(registry.sources(one.model) for one in registry.behind(question.measure)))
-    said = "it could not be worked out from what is here, and is too old: tell us."
+    said = "it could not be worked out, and is too old: the log says why."
     failed = [
         Missing(f"metrics.{one}", None, said, "reports.model_failed", short=True)
         for one in figures.failed(question.measure)

@@ -7,7 +7,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import import_module
@@ -242,6 +242,17 @@ class Engine(ABC):
             Unavailable("warehouse.deriving", "Another process has been building the metrics for long: wait for it."),
             _DERIVING_PATIENCE_S,
         )
+
+    @contextmanager
+    def roomy(self, session: Session, memory_mb: int) -> Iterator[None]:
+        """Let the engine have more memory for as long as this lasts; what was its limit before is its limit after."""
+        usual = str(self._config["memory_limit"])
+        session.execute(f"SET memory_limit = '{max(memory_mb, int(usual.removesuffix('MB')))}MB'")
+        try:
+            yield
+        finally:
+            with suppress(duckdb.Error):  # it is not lowered below what others use just now
+                session.execute(f"SET memory_limit = '{usual}'")
 
     def turn(self) -> AbstractContextManager[None]:
         """Give a session that was lent for reading the turn to write, where writers take turns.

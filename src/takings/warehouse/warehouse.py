@@ -31,10 +31,11 @@ class Warehouse:
     Args:
         engine: What keeps the tables.
         catalog: What tables there are.
+        deriving_mb: Memory the engine may take while :meth:`deriving` lasts.
     """
 
-    def __init__(self, engine: Engine, catalog: Catalog) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, catalog: Catalog, deriving_mb: int = 2048) -> None:
+        self._engine, self._deriving_mb = engine, deriving_mb
         self._tables = all_tables(catalog)
         with self._engine.building():
             building.build(self._engine, self._tables, catalog.sdk_version)
@@ -48,7 +49,8 @@ class Warehouse:
             Unavailable: The disk is full, or another process holds on to the warehouse.
         """
         kind = Lake if settings.warehouse == "ducklake" else File
-        return cls(kind(settings.home / "warehouse", settings.warehouse_memory_mb), catalog)
+        engine = kind(settings.home / "warehouse", settings.warehouse_memory_mb)
+        return cls(engine, catalog, settings.metrics_memory_mb)
 
     def close(self) -> None:
         """Let go of files and memory."""
@@ -222,7 +224,12 @@ class Warehouse:
         Raises:
             Unavailable: Another process has had it for more than ten minutes, or the disk is full.
         """
-        with self._engine.deriving(), self._engine.session(write=False) as session, mapped():
+        with (
+            self._engine.deriving(),
+            self._engine.session(write=False) as session,
+            mapped(),
+            self._engine.roomy(session, self._deriving_mb),
+        ):
             yield session
 
     @contextmanager
