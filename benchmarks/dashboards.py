@@ -1,7 +1,7 @@
 """Prints how long the server takes for a dashboard and an explanation, cold and warm, over N lines of the balance.
 
 Run ``python benchmarks/dashboards.py --lines 1000000``. A small company is written into a warehouse in a temporary folder
-and its figures are made; then lines are added to ``metrics.money_lines`` until there are N. Cold: a new process' first
+and its figures are made; then lines are added to ``metrics.money_lines`` until there are N, with their sums by day. Cold: a new process' first
 question of each kind, the database's own caches included; warm: the same page again.
 """
 
@@ -21,6 +21,7 @@ from litestar.testing import TestClient
 
 from takings import app as program
 from takings import log, settings
+from takings.metrics import rolling
 from takings.web import server
 
 BASE = 10_000
@@ -53,6 +54,7 @@ def fill(app: program.App, lines: int) -> int:
     if copies:
         with app.warehouse.deriving() as session, app.warehouse.publishing(session):
             session.execute(_LINES.format(customers=max(lines // 20, 10), copies=copies))
+            rolling.anew(session, app.registry.model("money_lines"), built.rows * (copies + 1))
     return built.rows * (copies + 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -119,6 +119,11 @@ def test_opening_and_activity_and_payouts_make_the_closing_of_every_day(parts: a
                 moved = activity.get(currency, 0) + paid.get(currency, 0)
                 assert opening.get(currency, 0) + moved == closing.get(currency, 0), (day, currency)
         day += timedelta(days=1)
+
+
+def test_what_became_of_a_period_is_booked_to_no_month(parts: app.App) -> None:
+    with pytest.raises(Invalid, match="for each period anew"):
+        parts.books.restatements(Question("retained_mrr"), "UTC")
 
 
 def next_month(day: date) -> date:
@@ -524,6 +529,39 @@ def test_sums_by_day_say_what_the_lines_say_whatever_comes_and_goes(
         assert made.figures.answer(asked[0], "payment_method") and made.figures.series(asked[0], "week", "country")
         assert made.figures.answer(Question("gross_volume", known=clock.now())) == []
         assert made.figures.answer(asked[0], "customer") == []
+
+
+def test_sums_by_day_answer_every_question_as_the_lines_do(
+    home: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every measure and cut of the company, as a whole, over a time that begins and ends within months, and by time."""
+    monkeypatch.setattr(rolling, "FROM_LINES", 0)
+    monkeypatch.setattr(rolling, "FEWER", 0)
+    with closing(app.build(settings.load({**simulator.environ(), "TAKINGS_HOME": str(home)}))) as made:
+        with made.warehouse.deriving() as session, made.warehouse.publishing(session):
+            for model in LINES:
+                rolling.anew(session, model, 1)
+        try:
+            sums, lines = made.figures.still(), made.figures.still()
+            lines._bare = frozenset(model.name for model in LINES)
+            assert sums._summed() == lines._bare and lines._summed() == frozenset()
+            lines._kept = OrderedDict()
+            asked = answered = 0
+            for name in MEASURES:
+                measure = made.registry.measure(name)
+                start = None if measure.sum == "stock" else date(2026, 3, 4)
+                for question in (Question(name), Question(name, start, date(2026, 5, 6))):
+                    for by in (None, *made.registry.cuts(name)):
+                        assert sums.answer(question, by) == lines.answer(question, by), (name, by)
+                        asked += 1
+                        answered += sums._rolled(measure, question, None, by) is not None
+                for grain, by in (("month", None), ("week", "part")):
+                    span = replace(question, start=date(2026, 3, 4))
+                    assert sums.series(span, grain, by) == lines.series(span, grain, by), (name, grain)
+            assert answered > asked / 2
+        finally:
+            with made.warehouse.deriving() as session, made.warehouse.publishing(session):
+                session.execute(f"DELETE FROM {rolling.SUMS}")
 
 
 def test_the_worker_keeps_figures_in_step_but_not_all_of_the_time(tmp_path: Path) -> None:

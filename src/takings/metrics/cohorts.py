@@ -12,28 +12,24 @@ Ask = Callable[[str, dict[str, Any]], list[tuple[Any, ...]]]
 """Answers SQL over the lines, as :meth:`takings.metrics.Figures.ask` does."""
 
 _COHORTS: Final = """
-WITH firsts AS (
-  SELECT l.account AS account, l.customer AS customer, l.currency AS currency, MIN(strftime(l.day, '%Y-%m')) AS cohort
-  FROM metrics.mrr_lines AS l
-  WHERE l.livemode = $livemode AND l.part = 'new'
-  GROUP BY l.account, l.customer, l.currency
-)
-SELECT f.currency AS currency, f.cohort AS cohort, strftime(l.day, '%Y-%m') AS month, 'mrr' AS figure, CAST(SUM(l.amount) AS BIGINT) AS amount
+SELECT l.currency AS currency, l.cohort AS cohort, strftime(l.day, '%Y-%m') AS month, 'mrr' AS figure, CAST(SUM(l.amount) AS BIGINT) AS amount
 FROM metrics.mrr_lines AS l
-JOIN firsts AS f ON f.account = l.account AND f.customer = l.customer AND f.currency = l.currency
-WHERE l.livemode = $livemode AND l.day < $end AND ($account IS NULL OR l.account = $account)
+WHERE l.livemode = $livemode AND l.day < $end AND ($account IS NULL OR l.account = $account) AND l.cohort IS NOT NULL
 GROUP BY 1, 2, 3
 UNION ALL
-SELECT f.currency, f.cohort, strftime(l.day, '%Y-%m'), 'customers', CAST(SUM(l.amount) AS BIGINT)
+SELECT l.currency, l.cohort, strftime(l.day, '%Y-%m'), 'customers', CAST(SUM(l.amount) AS BIGINT)
 FROM metrics.subscriber_lines AS l
-JOIN firsts AS f ON f.account = l.account AND f.customer = l.customer AND f.currency = l.currency
-WHERE l.livemode = $livemode AND l.day < $end AND ($account IS NULL OR l.account = $account)
+WHERE l.livemode = $livemode AND l.day < $end AND ($account IS NULL OR l.account = $account) AND l.cohort IS NOT NULL
 GROUP BY 1, 2, 3
 UNION ALL
 SELECT l.currency, f.cohort, strftime(l.day, '%Y-%m'), 'collected', CAST(SUM(l.amount) AS BIGINT)
 FROM metrics.money_lines AS l
-JOIN (SELECT g.account AS account, g.customer AS customer, MIN(g.cohort) AS cohort FROM firsts AS g GROUP BY 1, 2) AS f
-  ON f.account = l.account AND f.customer = l.customer
+JOIN (
+  SELECT m.account AS account, m.livemode AS livemode, m.customer AS customer, MIN(m.cohort) AS cohort
+  FROM metrics.mrr_lines AS m
+  WHERE m.cohort IS NOT NULL
+  GROUP BY 1, 2, 3
+) AS f ON f.account = l.account AND f.livemode = l.livemode AND f.customer = l.customer
 WHERE l.livemode = $livemode AND l.day < $end AND ($account IS NULL OR l.account = $account)
   AND l.part IN ('charge', 'partial_capture_reversal', 'refund', 'refund_failure', 'dispute', 'dispute_reversal')
 GROUP BY 1, 2, 3

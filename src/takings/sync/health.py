@@ -266,7 +266,7 @@ class HealthBook:
         return sorted(found, key=lambda one: one.table)
 
     def carriers(self, table: str) -> tuple[str, ...]:
-        """Return the tables whose lists bring a table's rows along with their own, expanded, where it has no list itself."""
+        """Return the tables whose lists bring a table's rows along with their own, expanded; none for most tables."""
         return tuple(
             name
             for name, resource in sorted(self._catalog.resources.items())

@@ -125,6 +125,7 @@ WITH slots AS (
     c.customer AS customer,
     c.currency AS currency,
     c.slot AS slot,
+    MIN(c.day) AS day,
     CAST(SUM(c.amount) AS BIGINT) AS net
   FROM metrics.stg_mrr_changes AS c
   GROUP BY c.account, c.livemode, c.customer, c.currency, c.slot
@@ -136,6 +137,7 @@ running AS (
     s.customer AS customer,
     s.currency AS currency,
     s.slot AS slot,
+    s.day AS day,
     s.net AS net,
     CAST(SUM(s.net) OVER (
       PARTITION BY s.account, s.livemode, s.customer, s.currency ORDER BY s.slot ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
@@ -149,6 +151,7 @@ known AS (
     r.customer AS customer,
     r.currency AS currency,
     r.slot AS slot,
+    r.day AS day,
     r.net AS net,
     r.closing AS closing,
     COALESCE(MAX(r.closing) OVER (
@@ -163,6 +166,7 @@ moved AS (
     k.customer AS customer,
     k.currency AS currency,
     k.slot AS slot,
+    k.day AS day,
     CASE
       WHEN k.net = 0 THEN 'netted'
       WHEN k.closing = 0 THEN 'churn'
@@ -181,7 +185,7 @@ movements AS (
     v.currency AS currency,
     v.slot AS slot,
     v.part AS part,
-    MIN(CASE WHEN v.part = 'new' THEN SUBSTRING(v.slot, 1, 7) END) OVER (
+    MIN(CASE WHEN v.part = 'new' THEN SUBSTRING(CAST(v.day AS VARCHAR), 1, 7) END) OVER (
       PARTITION BY v.account, v.livemode, v.customer, v.currency
     ) AS cohort
   FROM moved AS v

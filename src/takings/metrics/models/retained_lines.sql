@@ -145,7 +145,7 @@ source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 
 [derived.logo_churn]
 title.en = "Logo churn"
-title.fr = "Taux de départ des abonnés"
+title.fr = "Taux de départ"
 meaning.en = "Of the subscribers at the start of the period, the share who lost all of their MRR within it."
 meaning.fr = "Parmi les abonnés du début de la période, la part de ceux qui ont perdu tout leur MRR pendant celle-ci."
 over = "starting_subscribers_lost"
@@ -155,7 +155,7 @@ source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 
 [derived.logo_churn_stripe]
 title.en = "Logo churn, as Stripe counts it"
-title.fr = "Taux de départ des abonnés, au sens de Stripe"
+title.fr = "Taux de départ, au sens de Stripe"
 meaning.en = "Subscribers lost within the period over those at its start and new ones together."
 meaning.fr = "Les abonnés perdus pendant la période sur ceux du début et les nouveaux ensemble."
 over = "subscribers_lost"
