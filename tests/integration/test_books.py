@@ -14,7 +14,7 @@ import pytest
 from takings import app, settings
 from takings.cli import main
 from takings.errors import Invalid
-from takings.metrics import Books, Question
+from takings.metrics import Books, Builder, Question
 from takings.simulator.simclock import MovableClock
 from takings.warehouse import Delivery, Item, Scope
 
@@ -28,6 +28,7 @@ class Company:
     def __init__(self, home: Path) -> None:
         self.clock = MovableClock(datetime(2026, 1, 20, 12, tzinfo=UTC))
         self.app = app.build(settings.load({"TAKINGS_HOME": str(home)}), self.clock)
+        self.builder = Builder(self.app.warehouse, self.app.registry.only("money_lines"), self.clock)
 
     def put(self, name: str, day: date, amount: int, *, gone: bool = False) -> None:
         """Write the balance transaction of a charge."""
@@ -52,7 +53,7 @@ class Company:
 
     def build(self) -> None:
         """Bring the figures up to date."""
-        self.app.builder.build("UTC")
+        self.builder.build("UTC")
 
     def until(self, day: date) -> None:
         """Let time pass."""
@@ -130,9 +131,9 @@ def test_restatements_say_which_past_figure_changed_when_and_by_what(company: Co
     assert [(sign, one.source, one.amount) for sign, one in lines] == [(-1, "txn_1", 100), (1, "txn_1", 80)]
     assert company.app.books.restatements(Question("gross_volume", MARCH), "UTC") == []
     # A zone in which everything falls on other days is a new definition, and no news from Stripe.
-    company.app.builder.build("Pacific/Auckland")
+    company.builder.build("Pacific/Auckland")
     assert company.app.books.restatements(question, "UTC") == found
-    company.app.builder.build("UTC")
+    company.builder.build("UTC")
 
 
 def test_what_a_first_load_brings_restates_nothing(company: Company) -> None:

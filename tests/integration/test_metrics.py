@@ -316,7 +316,7 @@ def test_no_model_holds_every_row_against_every_other(parts: app.App) -> None:
             for need in registry.needed(model):
                 sql = need.renamed(sql, f"temp.main.{need.name}")
             used = {name: values[name] for name in sorted(model.parameters)}
-            fill(session, model, sql, used)
+            fill(session, model, model.name, sql, used)
             ((_, plan),) = session.execute(f"EXPLAIN {sql}", used).fetchall()
             if any(
                 join in plan for join in ("BLOCKWISE_NL_JOIN", "NESTED_LOOP_JOIN", "IE_JOIN", "PIECEWISE_MERGE_JOIN")
@@ -458,8 +458,9 @@ def test_what_was_known_before_is_known_still(tmp_path: Path) -> None:
             return [one.amount for one in made.figures.answer(Question("gross_volume", known=known))]
 
         def build(zone: str = "UTC") -> Built:
-            return next(one for one in made.builder.build(zone) if one.model == "money_lines")
+            return next(one for one in builder.build(zone) if one.model == "money_lines")
 
+        builder = Builder(made.warehouse, made.registry.only("money_lines"), clock)
         assert build().cause == "first"
         put("txn_1", 100)
         put("txn_2", 50)
@@ -474,7 +475,7 @@ def test_what_was_known_before_is_known_still(tmp_path: Path) -> None:
         clock.advance(timedelta(days=1))
         put("txn_3", 5)
         put("txn_1", 100)
-        made.builder.build("UTC")
+        build()
         assert volume() == [155] == volume(clock.now())
         assert volume(second) == [120]
         assert volume(first) == [150]
@@ -499,6 +500,7 @@ def test_sums_by_day_say_what_the_lines_say_whatever_comes_and_goes(
     dice = random.Random(3)
     with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}), clock)) as made:
         model = made.registry.model("money_lines")
+        builder = Builder(made.warehouse, made.registry.only("money_lines"), clock)
         sums = f"SELECT {', '.join(rolling.KEYS)}, SUM(amount), SUM(lines) FROM {rolling.SUMS} WHERE model = 'money_lines' GROUP BY ALL HAVING SUM(lines) <> 0"
         arms = " UNION ALL ".join(
             f"SELECT 'money_lines', account, livemode, currency, '{cut}', {f'CAST({cut} AS VARCHAR)' if cut else 'NULL'}, day, day_utc, part, "
@@ -512,7 +514,7 @@ def test_sums_by_day_say_what_the_lines_say_whatever_comes_and_goes(
                 write_charge(
                     made.warehouse, f"txn_{dice.randrange(6)}", dice.randrange(900), clock.now(), fee=dice.randrange(9)
                 )
-            made.builder.build("Asia/Tokyo" if step > 8 else "UTC")
+            builder.build("Asia/Tokyo" if step > 8 else "UTC")
             kept = sorted(made.warehouse.query(sums).rows, key=repr)
             assert kept == sorted(made.warehouse.query(arms).rows, key=repr) or (step < 8 and not kept)
             rows.append(made.warehouse.query(f"SELECT COUNT(*) FROM {rolling.SUMS}").rows[0][0])
@@ -567,14 +569,15 @@ def test_sums_by_day_answer_every_question_as_the_lines_do(
 def test_the_worker_keeps_figures_in_step_but_not_all_of_the_time(tmp_path: Path) -> None:
     clock = MovableClock()
     with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}), clock)) as made:
-        keeping = Keeping(made.builder, made.zone, clock)
+        builder = Builder(made.warehouse, made.registry.only("money_lines", "fee_lines"), clock)
+        keeping = Keeping(builder, made.zone, clock)
         assert keeping.tick() == ()  # nothing to make anything of
         write_charge(made.warehouse, "txn_1", 9, clock.now())
-        assert [one.model for one in keeping.tick()] == [model.name for model in LINES]
+        assert {one.model for one in keeping.tick()} == {"fee_lines", "money_lines"}
         assert [one.amount for one in made.figures.answer(Question("gross_volume"))] == [9]
         write_charge(made.warehouse, "txn_2", 9, clock.now())
         assert keeping.tick() == ()  # not yet
-        later = Keeping(made.builder, made.zone, clock)
+        later = Keeping(builder, made.zone, clock)
         assert {one.model for one in later.tick()} >= {"money_lines"}
         assert [one.amount for one in made.figures.answer(Question("gross_volume"))] == [18]
 
@@ -647,7 +650,8 @@ def test_a_model_that_cannot_be_worked_out_stops_no_other_and_is_said(tmp_path: 
     with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}))) as made:
         now = datetime(2026, 11, 1, tzinfo=UTC)
         write_charge(made.warehouse, "txn_1", 9, now)
-        good = made.registry.model("money_lines")
+        few = made.registry.only("money_lines", "fee_lines")
+        good = few.model("money_lines")
         bad = replace(
             good,
             name="bad_lines",
@@ -655,7 +659,7 @@ def test_a_model_that_cannot_be_worked_out_stops_no_other_and_is_said(tmp_path: 
             derived=(),
             sql=good.sql.replace("t.account AS account", "CAST(CAST(t.id AS BIGINT) AS VARCHAR) AS account"),
         )
-        builder = Builder(made.warehouse, Registry([*made.registry.ordered, bad], made.catalog), made.clock)
+        builder = Builder(made.warehouse, Registry([*few.ordered, bad], made.catalog), made.clock)
         built = {one.model: one for one in builder.build("UTC")}
         assert built["bad_lines"].failed and [name for name, one in built.items() if one.failed] == ["bad_lines"]
         assert built["money_lines"].fresh and built["money_lines"].rows == 1
@@ -672,14 +676,15 @@ def test_a_figure_that_is_too_old_says_so_until_it_could_be_worked_out_again(tmp
             found = missing_of(made.figures, made.registry, made.connections, made.health, Question("net_volume"))
             return [(one.where, one.short) for one in found]
 
-        made.builder.build("UTC")
+        few = made.registry.only("money_lines", "fee_lines")
+        Builder(made.warehouse, few, made.clock).build("UTC")
         first = made.figures.built_at("net_volume")
         assert said() == []
-        good = made.registry.model("money_lines")
+        good = few.model("money_lines")
         bad = replace(
             good, sql=good.sql.replace("t.account AS account", "CAST(CAST(t.id AS BIGINT) AS VARCHAR) AS account")
         )
-        others = [one for one in made.registry.ordered if one.name != good.name]
+        others = [one for one in few.ordered if one.name != good.name]
         worse = Builder(made.warehouse, Registry([*others, bad], made.catalog), made.clock)
         for _ in range(2):
             assert [one.model for one in worse.build("UTC") if one.failed] == ["money_lines"]
@@ -687,7 +692,7 @@ def test_a_figure_that_is_too_old_says_so_until_it_could_be_worked_out_again(tmp
         entries = made.warehouse.query("SELECT COUNT(*) FROM metrics.fillings WHERE cause = 'failed'").rows
         assert entries == [(1,)] and made.figures.built_at("net_volume") == first
         assert [one.amount for one in made.figures.answer(Question("gross_volume"))] == [9]
-        made.builder.build("UTC")
+        Builder(made.warehouse, few, made.clock).build("UTC")
         assert said() == [] and made.figures.built_at("net_volume") > first
 
 
@@ -695,11 +700,12 @@ def test_a_model_that_lacks_memory_stops_no_other_and_the_limit_is_as_before(tmp
     home = {"TAKINGS_HOME": str(tmp_path), "TAKINGS_WAREHOUSE_MEMORY_MB": "64", "TAKINGS_METRICS_MEMORY_MB": "64"}
     with closing(app.build(settings.load(home))) as made:
         write_charge(made.warehouse, "txn_1", 9, datetime(2026, 11, 1, tzinfo=UTC))
-        good = made.registry.model("money_lines")
+        few = made.registry.only("money_lines", "fee_lines")
+        good = few.model("money_lines")
         large = "(SELECT len(list(repeat('x', 100) || r.n)) FROM range(3_000_000) AS r(n))"
         sql = good.sql.replace("t.account AS account", f"CASE WHEN {large} > 0 THEN t.account END AS account")
         bad = replace(good, name="large_lines", measures=(), derived=(), sql=sql)
-        builder = Builder(made.warehouse, Registry([*made.registry.ordered, bad], made.catalog), made.clock)
+        builder = Builder(made.warehouse, Registry([*few.ordered, bad], made.catalog), made.clock)
         built = {one.model: one for one in builder.build("UTC")}
         assert [name for name, one in built.items() if one.failed] == ["large_lines"]
         assert built["money_lines"].rows == 1
@@ -719,11 +725,12 @@ def test_a_model_that_gets_another_column_keeps_what_it_said_before(tmp_path: Pa
     with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}))) as made:
         now = datetime(2026, 11, 1, tzinfo=UTC)
         write_charge(made.warehouse, "txn_1", 9, now)
-        made.builder.build("UTC")
+        few = made.registry.only("money_lines", "fee_lines")
+        Builder(made.warehouse, few, made.clock).build("UTC")
         before = made.clock.now()
-        good = made.registry.model("money_lines")
+        good = few.model("money_lines")
         wide = replace(good, sql=good.sql.replace("\nFROM", ",\n  'x' AS extra\nFROM", 1), dimensions=("extra",))
-        others = [one for one in made.registry.ordered if one.name != "money_lines"]
+        others = [one for one in few.ordered if one.name != "money_lines"]
         registry = Registry([*others, wide], made.catalog)
         built = {one.model: one for one in Builder(made.warehouse, registry, made.clock).build("UTC")}
         assert (built["money_lines"].came, built["money_lines"].gone, built["money_lines"].cause) == (

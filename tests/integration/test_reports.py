@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import random
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from importlib import resources
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from takings import catalog, settings
+from takings import catalog, metrics, settings
+from takings.metrics import Builder, Figures, Registry
 from takings.reports import AGES, FIGURES, Days, Drill, Question, Reports, Scope, figures_of
 from takings.warehouse import Delivery, Item, Warehouse
 from takings.warehouse import Scope as Owner
@@ -148,6 +152,33 @@ def test_gross_refunds_disputes_fees_and_net(books: Books) -> None:
         "fees": -795,
         "net": 6_705,
     }
+
+
+@pytest.mark.parametrize("zone", [PARIS, "UTC"])
+def test_the_dashboards_have_the_same_volume(tmp_path: Path, zone: str) -> None:
+    """The home page asks Stripe's rows and dashboards ask lines of figures: each category counts in the same one."""
+    written = resources.files("takings.words").joinpath("reports.toml").read_text("utf-8")
+    categories = sorted(tomllib.loads(written)["reports"]["category"])
+    assert {"charge_failure", "network_cost", "tax", "payout"} <= set(categories)
+    registry = Registry.load(catalog.load()).only("money_lines")
+    with Warehouse.open(settings.load({}, home=tmp_path), catalog.load()) as warehouse:
+        books = Books(warehouse, "acct_same")
+        for n, category in enumerate(categories):
+            books.balance(category, 10_000 + 2**n, utc("2026-11-09T23:30"), fee=n + 1)
+        day = days("2026-11-10")
+        whole = {one.key: books.figure(one.key, day, zone=zone) or 0 for one in figures_of("volume")}
+        Builder(warehouse, registry, books.clock).build(zone)
+        figures = Figures(warehouse, registry, books.clock)
+
+        def value(name: str) -> int:
+            asked = metrics.Question(name, date(2026, 11, 10), date(2026, 11, 11), currency="eur")
+            return sum(one.amount for one in figures.answer(asked))
+
+        ours = {
+            key: value("gross_volume" if key == "gross" else key) for key in ("gross", "refunds", "disputes", "fees")
+        }
+        assert ours | {"net": value("net_volume") + ours["fees"]} == whole
+        assert all(ours.values()) == (zone == PARIS)
 
 
 def test_a_fee_on_a_payout_is_a_fee_and_the_payout_is_not(books: Books) -> None:

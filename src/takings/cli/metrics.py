@@ -37,15 +37,24 @@ def metrics(build: bool, anew: bool, as_json: bool, home: Path | None) -> int:
             built = app.builder.build(app.zone(), anew=anew)
             if as_json:
                 print_json(
-                    [{name: getattr(one, _OF.get(name, name)) for name in (*columns, "failed")} for one in built]
+                    [
+                        {name: getattr(one, _OF.get(name, name)) for name in (*columns, "failed", "partly", "strays")}
+                        for one in built
+                    ]
                 )
             else:
-                words = ["failed" if one.failed else "yes" if one.fresh else "unchanged" for one in built]
+                words = [_word(one) for one in built]
                 numbers = [(one.rows, one.came, one.gone, one.seconds) for one in built]
                 names = [one.model for one in built]
                 print_table(
                     columns, [(name, word, *rest) for name, word, rest in zip(names, words, numbers, strict=True)]
                 )
+            for made in built:
+                if made.strays:
+                    click.echo(
+                        f"{made.model}: {made.strays} lines were not as working out everything makes them; they are now. Tell us.",
+                        err=True,
+                    )
             return say_failed(built)
         names = sorted((*app.registry.measures, *app.registry.derived))
         figures = [app.registry.figure(name) for name in names]
@@ -56,6 +65,12 @@ def metrics(build: bool, anew: bool, as_json: bool, home: Path | None) -> int:
             click.echo(f"{one.name}: {one.title['en']}")
             click.echo(f"  {one.meaning['en']}")
         return 0
+
+
+def _word(one: Built) -> str:
+    if one.failed:
+        return "failed"
+    return "unchanged" if not one.fresh else "in part" if one.partly else "yes"
 
 
 def say_failed(built: Iterable[Built]) -> int:

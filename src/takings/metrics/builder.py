@@ -7,10 +7,12 @@ second clock of every figure: what it was, as known on any day since.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any, Final, Literal, Protocol
 from zoneinfo import ZoneInfo
 
@@ -19,11 +21,12 @@ import pyarrow as pa
 from takings.clock import Clock
 from takings.errors import Unavailable, Unexpected
 from takings.log import get
-from takings.metrics import rolling
-from takings.metrics.model import KNOWN_AT, Model
+from takings.metrics import rolling, touched
+from takings.metrics.model import Model
 from takings.metrics.policies import DEFAULT, Policy
 from takings.metrics.registry import Registry
-from takings.metrics.steps import fill
+from takings.metrics.touched import Touched
+from takings.metrics.working import Delta, Work
 from takings.warehouse import Session, Warehouse, mapped
 
 FILLINGS: Final = "metrics.fillings"
@@ -35,10 +38,22 @@ FAILED: Final = "failed"
 Cause = Literal["first", "data", "definition"]
 """Why a model was filled: for the first time; Stripe's objects had changed; its text or a setting had."""
 
-_CREATE: Final = (
-    f"CREATE TABLE {FILLINGS} (model VARCHAR, print VARCHAR, definition VARCHAR, cause VARCHAR, rows BIGINT, came BIGINT, "
-    "gone BIGINT, milliseconds BIGINT, built_at TIMESTAMP WITH TIME ZONE)"
-)
+_COLUMNS: Final = {
+    "model": "VARCHAR",
+    "print": "VARCHAR",
+    "definition": "VARCHAR",
+    "cause": "VARCHAR",
+    "rows": "BIGINT",
+    "came": "BIGINT",
+    "gone": "BIGINT",
+    "milliseconds": "BIGINT",
+    "built_at": "TIMESTAMP WITH TIME ZONE",
+    # Of which state of the warehouse; how many versions of the kinds that it reads there were; and for which day, in the reporting
+    # zone, all of its lines were worked out the last time.
+    "state": "BIGINT",
+    "versions": "BIGINT",
+    "whole": "DATE",
+}
 FAILING: Final = (
     f"SELECT l.model FROM (SELECT f.model AS model, arg_max(f.cause, f.built_at) AS cause FROM {FILLINGS} AS f GROUP BY f.model) "
     f"AS l WHERE l.cause = '{FAILED}'"
@@ -72,6 +87,9 @@ class Built:
         seconds: What filling it took; of the last time where it was left as it is.
         cause: Why it was filled, the last time.
         failed: True where its lines could not be worked out: they are those of the last time, and too old.
+        partly: True where only the lines of what has changed were worked out.
+        strays: How many lines differ though they have nothing to do with what has changed; known where all were worked out after
+            times when only some were. There are none, unless one of those left something out.
     """
 
     model: str
@@ -82,6 +100,8 @@ class Built:
     seconds: float
     cause: Cause
     failed: bool = False
+    partly: bool = False
+    strays: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +115,30 @@ class _Last:
     cause: Cause
     at: datetime = _NEVER
     failed: bool = False  # since then
+    state: int | None = None
+    versions: int = 0
+    whole: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What filling a model comes to."""
+
+    delta: Delta
+    milliseconds: int
+    state: int | None
+    versions: int
+    whole: date
+    partly: bool
+    strays: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Traced:
+    """What hangs together with all that has changed, and for which models it is known: by name."""
+
+    touched: Touched | None
+    models: frozenset[str]
 
 
 class _Failed(Exception):
@@ -112,12 +156,16 @@ class Builder:
         warehouse: Where Stripe's rows are and the tables of the models go, schema ``metrics``.
         registry: The models.
         clock: For how long it took and when it was.
+        partly_from: From how many rows of sources on only lines of what has changed are worked out.
     """
 
-    def __init__(self, warehouse: Warehouse, registry: Registry, clock: Clock) -> None:
+    def __init__(
+        self, warehouse: Warehouse, registry: Registry, clock: Clock, partly_from: int = touched.FROM_ROWS
+    ) -> None:
         self._warehouse = warehouse
         self._registry = registry
         self._clock = clock
+        self._partly_from = partly_from
         self._log = get("metrics")
         tables = frozenset().union(*(registry.tables(model.name) for model in self._lines))
         self._kinds = sorted(name.partition("/")[2] for name in tables if name.startswith(f"{_VERSIONS}/"))
@@ -145,11 +193,10 @@ class Builder:
             stale = self._lines if anew else self._stale(values, marks, before)
             failed: set[str] = set()
             while True:  # once, and again without each model that cannot be worked out
-                with _Work(session, self._registry, values) as work:
+                with ExitStack() as made:
+                    wanted = [one for one in stale if one.name not in failed]
                     try:
-                        changes = self._worked_out(
-                            work, [one for one in stale if one.name not in failed], marks, before
-                        )
+                        changes = self._worked_out(session, made, wanted, values, marks, before, anew=anew)
                     except _Failed as error:
                         self._log.warning("metrics.model_failed", model=error.model, code=error.code)
                         failed.add(error.model)
@@ -173,7 +220,7 @@ class Builder:
         Raises:
             Unavailable: See :meth:`build`.
         """
-        with self._warehouse.deriving() as session, _Work(session, self._registry, self._values(zone, policy)) as work:
+        with self._warehouse.deriving() as session, Work(session, self._registry, self._values(zone, policy)) as work:
             tables = {name: work.table(self._registry.model(name)) for name in names}
 
             def ask(sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
@@ -216,9 +263,13 @@ class Builder:
         """Return each model's last filling."""
         if FILLINGS not in marks:
             return {}
+        had = {column.name for column in self._warehouse.query(f"SELECT * FROM {FILLINGS} LIMIT 0").columns}
+        later = ", ".join(
+            f"f.{name}" if name in had else f"NULL::{_COLUMNS[name]}" for name in ("state", "versions", "whole")
+        )
         rows = self._warehouse.query(
             "SELECT f.model, f.print, f.definition, f.rows, f.milliseconds / 1000, f.cause, f.built_at, "
-            f"f.failed_at IS NOT NULL AND f.failed_at > f.built_at FROM (SELECT g.*, max(CASE WHEN g.cause = '{FAILED}' "
+            f"f.failed_at IS NOT NULL AND f.failed_at > f.built_at, {later} FROM (SELECT g.*, max(CASE WHEN g.cause = '{FAILED}' "
             f"THEN g.built_at END) OVER (PARTITION BY g.model) AS failed_at FROM {FILLINGS} AS g) AS f "
             f"WHERE f.cause <> '{FAILED}' QUALIFY row_number() OVER (PARTITION BY f.model ORDER BY f.built_at DESC) = 1"
         ).rows
@@ -257,26 +308,114 @@ class Builder:
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
     def _worked_out(
-        self, work: _Work, models: list[Model], marks: Mapping[str, str], before: dict[str, _Last]
-    ) -> dict[str, tuple[_Delta, int]]:
-        """Return what differs, and how many milliseconds it took, by model.
+        self,
+        session: Session,
+        made: ExitStack,
+        models: list[Model],
+        values: dict[str, Any],
+        marks: Mapping[str, str],
+        before: dict[str, _Last],
+        *,
+        anew: bool,
+    ) -> dict[str, _Change]:
+        """Return what differs, by model; temporary tables last as long as the stack.
 
         Raises:
             _Failed: One of them cannot be worked out.
         """
-        changes: dict[str, tuple[_Delta, int]] = {}
-        with work.state():
+        changes: dict[str, _Change] = {}
+        with _one_state(session):
+            state = self._warehouse.state(session)
+            versions = {model.name: self._seen(session, model) for model in models}
+            traced = self._traced(session, made, models, values, marks, before)
+            everything = made.enter_context(Work(session, self._registry, values))
+            part = everything
+            partly = {name for name in traced.models if not anew and before[name].whole == values[_TODAY]}
+            if traced.touched is not None and partly:
+                traced.touched.gather()
+                part = made.enter_context(Work(session, self._registry, values, traced.touched))
             for model in models:
                 began = self._clock.monotonic()
+                last, name = before.get(model.name), model.name
+                held = last.rows if last and model.table in marks else None
                 try:
                     with mapped():
-                        delta = work.delta(model, there=model.table in marks and model.name in before)
+                        delta = (part if name in partly else everything).delta(model, held)
+                        strays = 0
+                        if name in traced.models - partly and (
+                            before[name].whole == values[_TODAY] or not self._registry.takes(name, _TODAY)
+                        ):
+                            strays = everything.strays(delta, traced.touched)
                 except (Unexpected, Unavailable) as error:
                     if isinstance(error, Unavailable) and error.code != _NO_MEMORY:
                         raise
-                    raise _Failed(model.name, error.code) from None
-                changes[model.name] = delta, round((self._clock.monotonic() - began) * 1000)
+                    raise _Failed(name, error.code) from None
+                if strays:
+                    self._log.warning("metrics.strays", model=name, lines=strays)
+                took = round((self._clock.monotonic() - began) * 1000)
+                changes[name] = _Change(delta, took, state, versions[name], values[_TODAY], name in partly, strays)
         return changes
+
+    def _traced(
+        self,
+        session: Session,
+        made: ExitStack,
+        models: list[Model],
+        values: dict[str, Any],
+        marks: Mapping[str, str],
+        before: dict[str, _Last],
+    ) -> _Traced:
+        """Return what has changed since some models were last filled, and which those are.
+
+        Of the others, or where so much has changed that it is not worth it, all lines may be other ones.
+        """
+
+        def fit(model: Model) -> bool:
+            last = before.get(model.name)
+            return (
+                last is not None
+                and last.state is not None
+                and not last.failed
+                and last.definition == self._definition(model, values)
+                and {model.table, rolling.SUMS} <= marks.keys()
+                # Of what was seen before, nothing has been let go since.
+                and last.versions == self._seen(session, model, last.state)
+            )
+
+        able = [model for model in models if fit(model)]
+        since = min((state for model in able if (state := before[model.name].state) is not None), default=None)
+        tables = frozenset[str]().union(*(self._registry.tables(model.name) for model in able))
+        if since is None or self._rows(session, tables) < self._partly_from:
+            return _Traced(None, frozenset())
+        some = Touched(session, tables, since, self._words)
+        made.callback(some.drop)
+        with mapped():
+            if not some.find():
+                return _Traced(None, frozenset())
+            shared = some.shared_changed()
+        return _Traced(some, frozenset(one.name for one in able if not self._registry.sources(one.name) & shared))
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        """Every name in any model's SQL."""
+        return frozenset(word for model in self._registry.ordered for word in re.findall(r"\w+", model.sql))
+
+    def _rows(self, session: Session, tables: Iterable[str]) -> int:
+        counts = [f"(SELECT count(*) FROM {name})" for name in tables if name.startswith("stripe.")]
+        row = session.execute(f"SELECT {' + '.join(counts)}").fetchone() if counts else None
+        return int(row[0]) if row else 0
+
+    def _seen(self, session: Session, model: Model, state: int | None = None) -> int:
+        """Return how many versions there are of the kinds that a model reads: all, or those written up to a state."""
+        tables = self._registry.tables(model.name)
+        kinds = [name.partition("/")[2] for name in tables if name.startswith(f"{_VERSIONS}/")]
+        if not kinds:
+            return 0
+        until = "" if state is None else f" AND v.snapshot_id <= {state:d}"
+        row = session.execute(
+            f"SELECT count(*) FROM {_VERSIONS} AS v WHERE v.resource IN (SELECT unnest($1)){until}", [kinds]
+        ).fetchone()
+        return int(row[0]) if row else 0
 
     def _publish(
         self,
@@ -284,7 +423,7 @@ class Builder:
         values: dict[str, Any],
         marks: Mapping[str, str],
         before: dict[str, _Last],
-        changes: dict[str, tuple[_Delta, int]],
+        changes: dict[str, _Change],
         failed: set[str],
     ) -> tuple[Built, ...]:
         now = self._clock.now()
@@ -292,9 +431,14 @@ class Builder:
         with self._warehouse.publishing(session):
             if _OLD in marks:
                 session.execute("DROP SCHEMA metrics CASCADE")
+            columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
             if FILLINGS not in marks:
                 session.execute("CREATE SCHEMA IF NOT EXISTS metrics")
-                session.execute(_CREATE)
+                session.execute(f"CREATE TABLE {FILLINGS} ({columns})")
+            else:
+                had = {item[0] for item in session.execute(f"SELECT * FROM {FILLINGS} LIMIT 0").description or ()}
+                for name in _COLUMNS.keys() - had:  # made before there were so many
+                    session.execute(f"ALTER TABLE {FILLINGS} ADD COLUMN {name} {_COLUMNS[name]}")
             if rolling.SUMS not in marks:
                 rolling.create(session)
             entries: list[Any] = []
@@ -302,27 +446,41 @@ class Builder:
                 if model.name not in changes:
                     done.append(self._left(model, before, failed=model.name in failed))
                     continue
-                delta, taken = changes[model.name]
+                change = changes[model.name]
+                delta, taken = change.delta, change.milliseconds
                 delta.write(session, now)
                 definition, last = self._definition(model, values), before.get(model.name)
                 cause: Cause = "data" if last and last.definition == definition else "definition" if last else "first"
                 print_ = self._print(model, values, marks)
                 entries += [model.name, print_, definition, cause, delta.rows, delta.came, delta.gone, taken, now]
-                done.append(Built(model.name, True, delta.rows, delta.came, delta.gone, taken / 1000, cause))
+                entries += [change.state, change.versions, change.whole]
+                done.append(
+                    Built(
+                        model.name,
+                        True,
+                        delta.rows,
+                        delta.came,
+                        delta.gone,
+                        taken / 1000,
+                        cause,
+                        partly=change.partly,
+                        strays=change.strays,
+                    )
+                )
             for name in sorted(failed - self._failing(marks) if failed else ()):
-                entries += [name, "", "", FAILED, 0, 0, 0, 0, now]
-            width = len(_CREATE.split(","))
+                entries += [name, "", "", FAILED, 0, 0, 0, 0, now, None, 0, None]
+            width = len(_COLUMNS)
             rows = ", ".join(
                 f"({', '.join(f'${start + n + 1}' for n in range(width))})" for start in range(0, len(entries), width)
             )
             if entries:
-                session.execute(f"INSERT INTO {FILLINGS} VALUES {rows}", entries)
+                session.execute(f"INSERT INTO {FILLINGS} ({', '.join(_COLUMNS)}) VALUES {rows}", entries)
             if changes:
                 last_day = max((last.at for last in before.values()), default=now).date()
-                self._roll(session, [delta for delta, _ in changes.values()], daily=last_day < now.date())
+                self._roll(session, [change.delta for change in changes.values()], daily=last_day < now.date())
         return tuple(done)
 
-    def _roll(self, session: Session, deltas: list[_Delta], *, daily: bool) -> None:
+    def _roll(self, session: Session, deltas: list[Delta], *, daily: bool) -> None:
         """Bring the sums of some models' lines up to date; once a day, write all anew, and see whether others are worth it."""
         kept = rolling.kept(session)
         for delta in deltas:
@@ -339,141 +497,13 @@ class Builder:
         return Built(model.name, False, last.rows, 0, 0, last.seconds, last.cause, failed)
 
 
-class _Work:
-    """Temporary tables of one session: staging models, made once when a model of lines needs them, and what differs."""
-
-    def __init__(self, session: Session, registry: Registry, values: dict[str, Any]) -> None:
-        self._session = session
-        self._registry = registry
-        self._values = values
-        self._made: list[str] = []
-
-    def __enter__(self) -> _Work:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for name in reversed(self._made):
-            self._session.execute(f"DROP TABLE IF EXISTS {name}")
-
-    @contextmanager
-    def state(self) -> Iterator[None]:
-        """Let all that is read be of one state of the warehouse; nothing but temporary tables is written."""
-        self._session.execute("BEGIN TRANSACTION")
-        try:
-            yield
-        except BaseException:
-            self._session.execute("ROLLBACK")
-            raise
-        self._session.execute("COMMIT")
-
-    def table(self, model: Model) -> str:
-        """Return the temporary table of a model, made when it is not there yet."""
-        name = f"temp.main.{model.name}"
-        if name not in self._made:
-            sql = model.sql
-            for need in self._registry.needed(model):
-                sql = need.renamed(sql, self.table(need))
-            used = {one: self._values[one] for one in sorted(model.parameters)}
-            fill(self._session, model, sql, used)
-            self._made.append(name)
-        return name
-
-    def delta(self, model: Model, *, there: bool) -> _Delta:
-        """Return how a model's lines differ from those that its table holds."""
-        fresh = self.table(model)
-        columns = self._columns(fresh)
-        rows = self._count(fresh)
-        if not there:
-            return _Delta(model, columns, fresh, None, rows, rows, 0, whole=True)
-        held = self._columns(model.table)
-        if set(held) != {*columns, KNOWN_AT}:
-            return _Delta(model, columns, fresh, model.table, rows, rows, self._count(model.table), whole=True)
-        come, gone = f"{model.name}_come", f"{model.name}_gone"
-        # Lines are told apart by their grain and the hash of all that they say.
-        said = f"hash({', '.join(f'l.{column}' for column in columns)})"
-        self._session.execute(
-            f"CREATE TEMP TABLE {gone} AS SELECT {', '.join(f'l.{c}' for c in held)} FROM {model.table} AS l "
-            f"ANTI JOIN (SELECT {', '.join(f'l.{c}' for c in model.grain)}, {said} AS said FROM {fresh} AS l) AS f "
-            f"ON {_same('l', 'f', model.grain)} AND {said} = f.said"
-        )
-        self._made.append(f"temp.main.{gone}")
-        self._session.execute(
-            f"CREATE TEMP TABLE {come} AS SELECT {', '.join(f'l.{c}' for c in columns)} FROM {fresh} AS l "
-            f"ANTI JOIN (SELECT {', '.join(f'l.{c}' for c in model.grain)}, {said} AS said FROM {model.table} AS l) AS f "
-            f"ON {_same('l', 'f', model.grain)} AND {said} = f.said"
-        )
-        self._made.append(f"temp.main.{come}")
-        return _Delta(model, columns, come, gone, rows, self._count(come), self._count(gone), whole=False)
-
-    def _columns(self, table: str) -> list[str]:
-        return [item[0] for item in self._session.execute(f"SELECT * FROM {table} LIMIT 0").description or ()]
-
-    def _count(self, table: str) -> int:
-        row = self._session.execute(f"SELECT count(*) FROM {table}").fetchone()
-        return int(row[0]) if row else 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Delta:
-    """How a model's lines differ from those that its table holds.
-
-    Attributes:
-        model: Which.
-        columns: Of its lines.
-        come: Table of the lines to be added.
-        former: Table of the lines to be taken out; None where there is no table yet.
-        rows: How many lines there are then.
-        came: How many are added.
-        gone: How many are taken out.
-        whole: Whether the model's table is made anew.
-    """
-
-    model: Model
-    columns: list[str]
-    come: str
-    former: str | None
-    rows: int
-    came: int
-    gone: int
-    whole: bool
-
-    def write(self, session: Session, now: datetime) -> None:
-        """Add what is new, and move what is not so any more to the past."""
-        table, past = self.model.table, self.model.past
-        names = ", ".join(f'"{column}"' for column in self.columns)
-        if self.former is not None and self.gone:
-            self._keep(session, now)
-        if self.whole:
-            session.execute(f"DROP TABLE IF EXISTS {table}")
-            session.execute(
-                f"CREATE TABLE {table} AS SELECT {names}, $1::TIMESTAMPTZ AS {KNOWN_AT} FROM {self.come}", [now]
-            )
-            if self.former is None:
-                session.execute(f"DROP TABLE IF EXISTS {past}")
-                session.execute(
-                    f"CREATE TABLE {past} AS SELECT l.*, l.{KNOWN_AT} AS until FROM {table} AS l WHERE false"
-                )
-            return
-        if self.gone:
-            session.execute(
-                f"DELETE FROM {table} AS l USING {self.former} AS g WHERE {_same('l', 'g', self.model.grain)}"
-            )
-        if self.came:
-            session.execute(
-                f"INSERT INTO {table} ({names}, {KNOWN_AT}) SELECT {names}, $1::TIMESTAMPTZ FROM {self.come}", [now]
-            )
-
-    def _keep(self, session: Session, now: datetime) -> None:
-        past = self.model.past
-        if self.whole:  # the columns are others than before: the past has room for both
-            has = {row[0] for row in session.execute(f"DESCRIBE {past}").fetchall()}
-            for name, kind, *_ in session.execute(f"DESCRIBE {self.come}").fetchall():
-                if name not in has:
-                    session.execute(f"ALTER TABLE {past} ADD COLUMN {name} {kind}")
-        session.execute(
-            f"INSERT INTO {past} BY NAME SELECT g.*, $1::TIMESTAMPTZ AS until FROM {self.former} AS g", [now]
-        )
-
-
-def _same(one: str, other: str, columns: tuple[str, ...]) -> str:
-    return " AND ".join(f"{one}.{column} = {other}.{column}" for column in columns)
+@contextmanager
+def _one_state(session: Session) -> Iterator[None]:
+    """Let all that is read be of one state of the warehouse; nothing but temporary tables is written."""
+    session.execute("BEGIN TRANSACTION")
+    try:
+        yield
+    except BaseException:
+        session.execute("ROLLBACK")
+        raise
+    session.execute("COMMIT")

@@ -27,6 +27,7 @@ class Registry:
     """
 
     def __init__(self, models: list[Model], catalog: Catalog) -> None:
+        self._catalog = catalog
         self._by_name = {model.name: model for model in models}
         known = {f"stripe.{name}" for name in (*catalog.resources, BRIDGE.table)}
         known |= {model.table for model in models} | {"raw.versions"}
@@ -57,6 +58,23 @@ class Registry:
         folder = resources.files("takings.metrics").joinpath("models")
         files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
         return cls([Model.read(file.name.removesuffix(".sql"), file.read_text("utf-8")) for file in files], catalog)
+
+    def only(self, *names: str) -> Registry:
+        """Return a registry of some models and all that they need.
+
+        Args:
+            names: Of models that are known to be there.
+        """
+        wanted: dict[str, Model] = {}
+
+        def want(model: Model) -> None:
+            wanted[model.name] = model
+            for need in self.needed(model):
+                want(need)
+
+        for name in names:
+            want(self._by_name[name])
+        return Registry(list(wanted.values()), self._catalog)
 
     @cached_property
     def ordered(self) -> tuple[Model, ...]:

@@ -15,19 +15,20 @@ from takings.warehouse import Session
 STEPS: Final[dict[str, Callable[[pa.Table], pa.Table]]] = {"pricing": pricing.answers}
 
 
-def fill(session: Session, model: Model, sql: str, values: Mapping[str, Any]) -> None:
+def fill(session: Session, model: Model, name: str, sql: str, values: Mapping[str, Any]) -> None:
     """Make the temporary table of a model.
 
     Args:
         session: Whose table it is.
-        model: Its name is the table's.
+        model: Which.
+        name: The table's.
         sql: The model's statement, with the names of the tables that it reads here.
         values: Of its parameters.
     """
     if not model.through:
-        session.execute(f"CREATE TEMP TABLE {model.name} AS {sql}", dict(values))
+        session.execute(f"CREATE TEMP TABLE {name} AS {sql}", dict(values))
         return
     made = STEPS[model.through](session.execute(sql, dict(values)).to_arrow_table())
     session.register("made", made)
-    session.execute(f"CREATE TEMP TABLE {model.name} AS SELECT * FROM made")
+    session.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM made")
     session.unregister("made")

@@ -183,6 +183,11 @@ class Engine(ABC):
     def undisturbed(self) -> AbstractContextManager[object]:
         """Keep what sessions have seen true between them, where the engine could not tell afterwards what came meanwhile."""
 
+    @property
+    def dated(self) -> bool:
+        """Whether each row tells, as ``snapshot_id``, after which :meth:`mark` it was last written."""
+        return False
+
     @abstractmethod
     def mark(self, session: Session) -> int:
         """Return the moment a session stands at, for :meth:`arrivals`."""
@@ -472,6 +477,11 @@ class Lake(Engine):
     def undisturbed(self) -> AbstractContextManager[object]:
         """The lake knows afterwards what came when."""
         return nullcontext()
+
+    @property
+    def dated(self) -> bool:
+        """A row keeps the snapshot that it came with, whatever becomes of its file."""
+        return True
 
     def mark(self, session: Session) -> int:
         """Return the snapshot a session stands at."""

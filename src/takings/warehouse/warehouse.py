@@ -253,6 +253,13 @@ class Warehouse:
                 session.execute("ROLLBACK")
                 raise
 
+    def state(self, session: Session) -> int | None:
+        """Return the state that a session stands at: rows written later have a higher ``snapshot_id``.
+
+        None where rows do not tell when they were written.
+        """
+        return self._engine.mark(session) if self._engine.dated else None
+
     def marks(self) -> dict[str, str]:
         """Return, by qualified name of every table, a text that changes whenever its rows do."""
         with self._engine.session(write=False) as session, mapped():

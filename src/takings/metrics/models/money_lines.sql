@@ -9,10 +9,10 @@ needs = ["metrics.stg_transactions"]
 [measures.gross_volume]
 title.en = "Gross volume"
 title.fr = "Volume brut"
-meaning.en = "Successful payments that were captured, at the currency and moment they reached the balance."
-meaning.fr = "Les paiements réussis et capturés, dans la monnaie et au moment où ils ont atteint le solde."
+meaning.en = "Successful payments that were captured, at the currency and moment they reached the balance; a debit that the bank returned was none."
+meaning.fr = "Les paiements réussis et capturés, dans la monnaie et au moment où ils ont atteint le solde ; un prélèvement que la banque a rejeté n’en était pas un."
 sum = "flow"
-parts = ["charge", "partial_capture_reversal"]
+parts = ["charge", "partial_capture_reversal", "charge_failure"]
 source = "https://docs.stripe.com/reports/reporting-categories"
 
 [measures.refunds]
@@ -40,17 +40,17 @@ meaning.en = "Gross volume less refunds and disputes, before fees."
 meaning.fr = "Le volume brut moins remboursements et litiges, avant frais."
 sum = "flow"
 parts = [
-  "charge", "partial_capture_reversal", "refund", "refund_failure", "dispute", "dispute_reversal"
+  "charge", "partial_capture_reversal", "charge_failure", "refund", "refund_failure", "dispute", "dispute_reversal"
 ]
 source = "https://docs.stripe.com/reports/reporting-categories"
 
 [measures.fees]
 title.en = "Fees"
 title.fr = "Frais"
-meaning.en = "What Stripe kept: the fee of each transaction and fees that are transactions of their own. Negative: it leaves the balance."
-meaning.fr = "Ce que Stripe a gardé : les frais de chaque transaction et ceux qui sont des transactions à part. Négatif : ils quittent le solde."
+meaning.en = "What Stripe kept: the fee of each transaction, and fees and the tax on them that are transactions of their own. Negative: it leaves the balance."
+meaning.fr = "Ce que Stripe a gardé : les frais de chaque transaction, et les frais et leur taxe qui sont des transactions à part. Négatif : ils quittent le solde."
 sum = "flow"
-parts = ["transaction_fee", "fee", "network_cost"]
+parts = ["transaction_fee", "fee", "network_cost", "tax"]
 source = "https://docs.stripe.com/reports/reporting-categories"
 
 [measures.payouts]

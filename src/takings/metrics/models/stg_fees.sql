@@ -47,7 +47,7 @@ known AS (
     t.category AS type,
     -t.amount AS amount
   FROM metrics.stg_transactions AS t
-  WHERE t.category IN ('fee', 'network_cost')
+  WHERE t.category IN ('fee', 'network_cost', 'tax')
 )
 SELECT
   k.id AS id,

@@ -1,0 +1,324 @@
+"""Lines of what has changed: working out those alone gives what working out everything would."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from takings import app, catalog, settings
+from takings.connections import Credentials
+from takings.metrics import Builder, Built, Registry
+from takings.metrics.touched import LINKS, SHARED
+from takings.simulator import Simulator
+from takings.simulator.simclock import MovableClock
+from takings.warehouse import Delivery, Item, Scope
+
+ZONE: Final = "Europe/Paris"
+
+
+class Books:
+    """A warehouse with a company in it that lives on."""
+
+    def __init__(self, parts: app.App, clock: MovableClock, registry: Registry) -> None:
+        self.parts, self.clock, self.dice = parts, clock, random.Random(5)
+        self.registry = registry
+        self.builder = Builder(parts.warehouse, registry, clock, partly_from=0)
+        ((account, livemode),) = parts.warehouse.query("SELECT DISTINCT _account, _livemode FROM stripe.invoices").rows
+        self.scope = Scope(account, livemode)
+
+    def build(self, *, anew: bool = False) -> dict[str, Built]:
+        self.clock.advance(timedelta(seconds=1))
+        return {one.model: one for one in self.builder.build(ZONE, anew=anew)}
+
+    def some(self, table: str, where: str = "NOT v.deleted") -> dict[str, Any]:
+        """Return the newest state of any object of a table."""
+        rows = self.parts.warehouse.query(
+            "SELECT v.id, arg_max(v.payload, v.as_of), max(v.parent) FROM raw.versions AS v "
+            f"WHERE v.resource = $table AND {where} GROUP BY 1 ORDER BY 1",
+            {"table": table},
+        ).rows
+        key, payload, parent = self.dice.choice(rows)
+        return {**json.loads(payload), "_id": key, "_parent": parent}
+
+    def write(self, table: str, body: dict[str, Any], *, deleted: bool = False, ago: timedelta = timedelta(0)) -> None:
+        """Let an object be other than it was."""
+        self.clock.advance(timedelta(seconds=1))
+        at = self.clock.now() - ago
+        said = {name: value for name, value in body.items() if not name.startswith("_")}
+        item = Item.of(body["_id"], body.get("created"), json.dumps(said, separators=(",", ":")).encode())
+        delivery = Delivery(
+            table=table,
+            scope=self.scope,
+            items=(item,),
+            as_of=at,
+            known_at=self.clock.now(),
+            source="list",
+            api_version="0",
+            parent=body["_parent"],
+            deleted=deleted,
+        )
+        self.parts.warehouse.writer().write([delivery])
+
+    def live(self) -> str:
+        """Let something happen; return what."""
+        happenings = [name for name in dir(self) if name.startswith("let_")]
+        name = self.dice.choice(happenings)
+        getattr(self, name)()
+        return name
+
+    def let_a_payment_fail(self) -> None:
+        charge = self.some("charges")
+        self.write("charges", {**charge, "status": "failed", "captured": False, "failure_code": "card_declined"})
+
+    def let_a_payment_have_another_customer(self) -> None:
+        charge, customer = self.some("charges"), self.some("customers")
+        self.write("charges", {**charge, "customer": customer["id"]})
+
+    def let_a_payment_have_no_customer(self) -> None:
+        self.write("charges", {**self.some("charges"), "customer": None})
+
+    def let_an_intent_have_another_customer(self) -> None:
+        intent, customer = self.some("payment_intents"), self.some("customers")
+        self.write("payment_intents", {**intent, "customer": customer["id"], "status": "canceled"})
+
+    def let_a_refund_be_more(self) -> None:
+        refund = self.some("refunds")
+        self.write("refunds", {**refund, "amount": refund["amount"] + 7})
+
+    def let_a_refund_fail(self) -> None:
+        self.write("refunds", {**self.some("refunds"), "status": "failed"})
+
+    def let_a_dispute_be_an_inquiry(self) -> None:
+        self.write("disputes", {**self.some("disputes"), "status": "warning_closed"})
+
+    def let_a_transaction_be_more(self) -> None:
+        moved = self.some("balance_transactions")
+        self.write("balance_transactions", {**moved, "amount": moved["amount"] + 5, "net": moved["net"] + 5})
+
+    def let_an_invoice_be_void(self) -> None:
+        invoice = self.some("invoices")
+        when = {**invoice["status_transitions"], "voided_at": int(self.clock.now().timestamp())}
+        self.write("invoices", {**invoice, "status": "void", "status_transitions": when})
+
+    def let_an_invoice_go(self) -> None:
+        self.write("invoices", self.some("invoices"), deleted=True)
+
+    def let_an_invoice_have_another_customer(self) -> None:
+        invoice, customer = self.some("invoices"), self.some("customers")
+        self.write("invoices", {**invoice, "customer": customer["id"]})
+
+    def let_a_line_be_more(self) -> None:
+        line = self.some("invoice_line_items")
+        self.write("invoice_line_items", {**line, "amount": line["amount"] + 100})
+
+    def let_an_invoice_payment_be_less(self) -> None:
+        paid = self.some("invoice_payments")
+        self.write("invoice_payments", {**paid, "amount_paid": max(0, (paid["amount_paid"] or 0) - 3)})
+
+    def let_a_credit_note_be_void(self) -> None:
+        note = self.some("credit_notes")
+        self.write("credit_notes", {**note, "voided_at": int(self.clock.now().timestamp()), "status": "void"})
+
+    def let_a_customer_move(self) -> None:
+        customer = self.some("customers")
+        self.write("customers", {**customer, "address": {**(customer["address"] or {}), "country": "PT"}})
+
+    def let_a_customer_go(self) -> None:
+        self.write("customers", self.some("customers"), deleted=True)
+
+    def let_a_subscription_be_more(self) -> None:
+        held = self.some("subscriptions")
+        item = held["items"]["data"][0]
+        item["quantity"] = (item.get("quantity") or 1) + 2
+        self.write("subscriptions", held)
+
+    def let_a_subscription_end(self) -> None:
+        now = int(self.clock.now().timestamp())
+        self.write(
+            "subscriptions", {**self.some("subscriptions"), "status": "canceled", "canceled_at": now, "ended_at": now}
+        )
+
+    def let_an_older_state_come_late(self) -> None:
+        """The row stays as it is: only the history of the subscription is another."""
+        held = self.some("subscriptions")
+        item = held["items"]["data"][0]
+        item["quantity"] = (item.get("quantity") or 1) + 5
+        self.write("subscriptions", held, ago=timedelta(days=40))
+
+    def let_a_discount_end(self) -> None:
+        self.write("discounts", {**self.some("discounts"), "end": int(self.clock.now().timestamp())})
+
+
+@pytest.fixture(scope="module")
+def parts(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[app.App]:
+    known = {**simulator.environ(), "TAKINGS_HOME": str(tmp_path_factory.mktemp("touched"))}
+    with closing(app.build(settings.load(known))) as built:
+        credentials = Credentials(way="key", secret=simulator.live_key)
+        pending = built.connections.pend(None, credentials, built.connections.probe(credentials))
+        made = built.connections.confirm(None, pending, "Company", None)
+        assert built.sync.run_once(made.id).state == "complete"
+        yield built
+
+
+@pytest.fixture(scope="module")
+def clock() -> MovableClock:
+    return MovableClock(datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0))
+
+
+def test_lines_of_what_has_changed_are_those_of_working_out_everything(parts: app.App, clock: MovableClock) -> None:
+    books = Books(parts, clock, parts.registry)
+    first = books.build(anew=True)
+    assert first and not any(one.partly for one in first.values())
+    happened: list[str] = []
+    partly: set[str] = set()
+    changed = 0
+    for _ in range(3):
+        happened += [books.live() for _ in range(books.dice.randrange(6, 14))]
+        built = books.build()
+        assert not any(one.failed for one in built.values())
+        partly |= {one.model for one in built.values() if one.partly}
+        changed += sum(one.came + one.gone for one in built.values())
+    assert len(partly) > 10 and changed
+    for model in partly:
+        held = parts.warehouse.query(f"SELECT count(*) FROM metrics.{model} AS l").rows[0][0]
+        assert built[model].rows == held
+    whole = books.build(anew=True)
+    other = {one.model: (one.came, one.gone) for one in whole.values() if one.came or one.gone}
+    assert other == {}, happened
+    assert not any(one.strays for one in whole.values())
+
+
+@pytest.fixture(scope="module")
+def books(parts: app.App, clock: MovableClock) -> Books:
+    """One model of lines will do."""
+    made = Books(parts, clock, parts.registry.only("money_lines"))
+    made.build()
+    return made
+
+
+@pytest.fixture(scope="module")
+def subscribed(parts: app.App, clock: MovableClock) -> Books:
+    """Beside it, one of what was seen of subscriptions."""
+    made = Books(parts, clock, parts.registry.only("money_lines", "mrr_lines"))
+    made.build()
+    return made
+
+
+def test_every_table_that_a_model_reads_is_said_to_hang_together_with_others() -> None:
+    registry = Registry.load(catalog.load())
+    read = {name for model in registry.ordered for name in registry.sources(model.name)}
+    assert read <= LINKS.keys() | SHARED
+    placed = list(LINKS)
+    for name, links in LINKS.items():
+        assert all(placed.index(other) < placed.index(name) for other in links), name
+
+
+def test_a_day_later_everything_is_worked_out_once(books: Books) -> None:
+    books.let_a_transaction_be_more()
+    assert books.build()["money_lines"].partly
+    books.clock.advance(timedelta(days=1))
+    books.let_a_transaction_be_more()
+    built = books.build()
+    assert built["money_lines"].fresh and not built["money_lines"].partly
+    books.let_a_transaction_be_more()
+    assert books.build()["money_lines"].partly
+
+
+def test_lines_that_were_left_out_are_found_when_everything_is_worked_out(books: Books) -> None:
+    books.build()
+    warehouse = books.parts.warehouse
+    with warehouse.deriving() as session, warehouse.publishing(session):
+        session.execute(
+            "UPDATE metrics.money_lines SET amount = amount + 1 WHERE id = (SELECT min(l.id) FROM metrics.money_lines AS l)"
+        )
+    books.let_a_refund_fail()
+    assert books.build()["money_lines"].strays == 0
+    whole = books.build(anew=True)
+    assert whole["money_lines"].strays == 2  # what it is, and what it was
+    assert books.build(anew=True)["money_lines"].strays == 0
+
+
+def test_what_all_customers_share_is_not_followed(subscribed: Books) -> None:
+    subscribed.build()
+    coupon = subscribed.some("coupons")
+    subscribed.write("coupons", {**coupon, "percent_off": 1.0, "amount_off": None})
+    subscribed.let_a_transaction_be_more()
+    built = subscribed.build()
+    assert built["money_lines"].partly
+    assert built["mrr_lines"].fresh and not built["mrr_lines"].partly
+
+
+def test_states_that_were_let_go_take_their_lines_along(subscribed: Books) -> None:
+    subscribed.let_an_older_state_come_late()
+    assert subscribed.build()["mrr_lines"].partly
+    warehouse = subscribed.parts.warehouse
+    with warehouse.deriving() as session, warehouse.publishing(session):
+        session.execute(
+            "DELETE FROM raw.versions WHERE resource = 'subscriptions' AND as_of = "
+            "(SELECT min(v.as_of) FROM raw.versions AS v WHERE v.resource = 'subscriptions')"
+        )
+    built = subscribed.build()
+    assert built["mrr_lines"].fresh and not built["mrr_lines"].partly
+
+
+def test_where_most_has_changed_everything_is_worked_out(books: Books) -> None:
+    books.build()
+    warehouse = books.parts.warehouse
+    with warehouse.deriving() as session, warehouse.publishing(session):
+        for table in ("charges", "payment_intents", "balance_transactions", "invoice_line_items", "invoices"):
+            session.execute(f"UPDATE stripe.{table} SET _synced_at = _synced_at")
+    built = books.build()
+    assert built["money_lines"].fresh and not built["money_lines"].partly
+
+
+def test_a_small_warehouse_is_worked_out_whole(books: Books) -> None:
+    books.let_a_transaction_be_more()
+    small = Builder(books.parts.warehouse, books.registry, books.clock)
+    books.clock.advance(timedelta(seconds=1))
+    built = {one.model: one for one in small.build(ZONE)}
+    assert built["money_lines"].fresh and not built["money_lines"].partly
+
+
+def test_what_an_older_version_noted_of_its_fillings_is_gone_on_with(books: Books) -> None:
+    books.build()
+    warehouse = books.parts.warehouse
+    with warehouse.deriving() as session, warehouse.publishing(session):
+        for name in ("state", "versions", "whole"):
+            session.execute(f"ALTER TABLE metrics.fillings DROP COLUMN {name}")
+    before = warehouse.query("SELECT min(l.known_at) FROM metrics.money_lines AS l").rows
+    books.let_a_transaction_be_more()
+    built = books.build()
+    assert (built["money_lines"].cause, built["money_lines"].came, built["money_lines"].partly) == ("data", 1, False)
+    assert warehouse.query("SELECT min(l.known_at) FROM metrics.money_lines AS l").rows == before
+    books.let_a_transaction_be_more()
+    assert books.build()["money_lines"].partly
+
+
+def test_in_a_warehouse_of_one_file_everything_is_worked_out(tmp_path: Path, books: Books) -> None:
+    with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}, warehouse="duckdb"))) as plain:
+        at = books.clock.now()
+        builder = Builder(plain.warehouse, books.registry, books.clock, partly_from=0)
+        for n in range(2):
+            body = {"id": f"txn_{n}", "object": "balance_transaction", "amount": 5, "net": 5, "currency": "eur"}
+            item = Item.of(f"txn_{n}", 1_767_400_000, json.dumps({**body, "created": 1_767_400_000}).encode())
+            delivery = Delivery(
+                table="balance_transactions",
+                scope=books.scope,
+                items=(item,),
+                as_of=at,
+                known_at=at,
+                source="list",
+                api_version="0",
+            )
+            plain.warehouse.writer().write([replace(delivery, as_of=at + timedelta(seconds=n))])
+            built = {one.model: one for one in builder.build(ZONE)}
+            assert built["money_lines"].fresh and not built["money_lines"].partly
+            assert built["money_lines"].rows == n + 1
