@@ -25,10 +25,10 @@ JANUARY, FEBRUARY, MARCH, APRIL = (date(2026, month, 1) for month in (1, 2, 3, 4
 class Company:
     """A warehouse in which things become known over time."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *models: str) -> None:
         self.clock = MovableClock(datetime(2026, 1, 20, 12, tzinfo=UTC))
         self.app = app.build(settings.load({"TAKINGS_HOME": str(home)}), self.clock)
-        self.builder = Builder(self.app.warehouse, self.app.registry.only("money_lines"), self.clock)
+        self.builder = Builder(self.app.warehouse, self.app.registry.only(*(models or ("money_lines",))), self.clock)
 
     def put(self, name: str, day: date, amount: int, *, gone: bool = False) -> None:
         """Write the balance transaction of a charge."""
@@ -193,3 +193,82 @@ def test_the_command_line_closes_shows_and_opens(
     assert run("close", "2026-03")[0] == 2
     assert run("reopen", "2026-01")[0] == 0 and run()[1] == []
     assert company.booked(JANUARY) == (87, 0)
+
+
+def test_statements_leave_closed_months_as_they_were_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    company = Company(tmp_path, "journal_lines")
+    with closing(company.app) as made:
+        company.put("txn_1", date(2026, 1, 10), 100)
+        company.put("txn_2", date(2026, 1, 12), 50)
+        company.build()
+        company.until(date(2026, 2, 3))
+        made.books.close(None, JANUARY, date(2026, 2, 3))
+        company.until(date(2026, 2, 10))
+        company.put("txn_1", date(2026, 1, 10), 80)
+        company.put("txn_2", date(2026, 1, 12), 50, gone=True)
+        company.put("txn_5", date(2026, 2, 9), 2_000)
+        company.build()
+        company.until(date(2026, 3, 5))
+
+        def ledger(start: date, end: date) -> dict[str, tuple[int, int, int, int]]:
+            found = made.journal.booked_balances(made.books, start, end)
+            assert sum(one.opening for one in found) == sum(one.closing for one in found) == 0
+            assert sum(one.corrections for one in found) == 0
+            return {one.account: (one.opening, one.change, one.corrections, one.closing) for one in found}
+
+        assert ledger(JANUARY, FEBRUARY)["Revenue"] == (0, 150, 0, -150)
+        assert ledger(FEBRUARY, MARCH)["Revenue"] == (-150, 1_930, 70, -2_080)
+        assert ledger(FEBRUARY, MARCH)["Cash"] == (150, 1_930, -70, 2_080)
+        assert ledger(JANUARY, MARCH)["Revenue"] == (0, 2_080, 0, -2_080)  # all of it is the period's own
+        (shown,) = made.books.booked(Question("ledger_revenue", FEBRUARY))
+        assert (shown.own, shown.corrections) == (-2_000, 70)
+        known = {one.account: one.closing for one in made.journal.balances(JANUARY, MARCH)}
+        assert {name: closing for name, (*_, closing) in ledger(FEBRUARY, MARCH).items()} == known
+
+        def entries(start: date, end: date) -> list[tuple[str, str, int, bool]]:
+            found = made.journal.booked_entries(made.books, start, end)
+            return [
+                (one.source, f"{one.debit} {one.credit}", one.amount, one.correction)
+                for one in found
+                if "Revenue" in (one.debit, one.credit)
+            ]
+
+        ((january, sides, *_), *_) = entries(JANUARY, FEBRUARY)
+        back = " ".join(reversed(sides.split()))
+        assert january == "txn_1" and entries(JANUARY, FEBRUARY) == [
+            ("txn_1", sides, 100, False),
+            ("txn_2", sides, 50, False),
+        ]
+        assert sorted(entries(FEBRUARY, MARCH)) == sorted(
+            [
+                ("txn_1", back, 100, True),
+                ("txn_1", sides, 80, True),
+                ("txn_2", back, 50, True),
+                ("txn_5", sides, 2_000, False),
+            ]
+        )
+        for start, end, said in (
+            (date(2026, 1, 2), FEBRUARY, "whole months"),
+            (FEBRUARY, date(2026, 2, 20), "whole months"),
+            (MARCH, APRIL, "2026-03 has not ended"),
+        ):
+            with pytest.raises(Invalid, match=said):
+                made.journal.booked_balances(made.books, start, end)
+
+    monkeypatch.setenv("TAKINGS_HOME", str(tmp_path))
+
+    def run(*arguments: str) -> Any:
+        capfd.readouterr()
+        assert main([*arguments, "--period", "2026-02", "--format", "json"]) == 0
+        return json.loads(capfd.readouterr().out)
+
+    (revenue,) = (row for row in run("income-statement", "--booked") if row["account"] == "Revenue")
+    assert (revenue["amount"], revenue["corrections"]) == ("19.30", "-0.70")
+    assert all("corrections" not in row for row in run("income-statement"))
+    assert run("income-statement", "--booked")[-1] == {
+        "currency": "eur", "account": "net_income", "type": None, "amount": "19.30", "corrections": "-0.70",
+    }  # fmt: skip
+    lines = run("journal", "--booked")
+    assert {row["accounting_period"] for row in lines} == {"2026-02"} and sum(row["correction"] for row in lines) == 6

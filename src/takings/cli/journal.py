@@ -51,10 +51,19 @@ def _period(command: Command) -> Command:
     )(command)
 
 
+def _booking(command: Command) -> Command:
+    return click.option(
+        "--booked",
+        is_flag=True,
+        help="Leave closed months as they were closed: what became known of them later is booked to the month open then.",
+    )(command)
+
+
 @click.command(short_help="Write the double-entry journal of a period.")
 @_period
+@_booking
 @_shared
-def journal(period: str, account: str | None, test: bool, form: str, home: Path | None) -> int:
+def journal(period: str, booked: bool, account: str | None, test: bool, form: str, home: Path | None) -> int:
     """Write the double-entry journal: each entry debits one account and credits another by the same amount.
 
     The accounts are those of Stripe's Revenue Recognition, days are in UTC, amounts in major units. Ends with 1 when a
@@ -64,8 +73,12 @@ def journal(period: str, account: str | None, test: bool, form: str, home: Path 
 
     start, end = period_of(period)
     with _built(home, account, not test) as (app, code):
-        rows = (_entry(one) for one in app.journal.entries(start, end, livemode=not test, account=account))
-        _write(_COLUMNS, rows, form)
+        if booked:
+            found = app.journal.booked_entries(app.books, start, end, livemode=not test, account=account)
+            _write((*_COLUMNS, "correction"), ((*_entry(one), one.correction) for one in found), form)
+        else:
+            rows = (_entry(one) for one in app.journal.entries(start, end, livemode=not test, account=account))
+            _write(_COLUMNS, rows, form)
     return code()
 
 
@@ -73,22 +86,23 @@ def _entry(one: Entry) -> tuple[Any, ...]:
     from takings.money import Money
 
     return (
-        f"{one.day:%Y-%m}", one.day, one.currency, one.debit, one.credit, Money(one.amount, one.currency).major, one.event,
+        f"{one.period or one.day:%Y-%m}", one.day, one.currency, one.debit, one.credit, Money(one.amount, one.currency).major, one.event,
         one.id, one.source, one.invoice, one.line, one.customer, one.subscription, one.product, one.price, one.account,
     )  # fmt: skip
 
 
 @click.command("trial-balance", short_help="Show every account of the ledger over a period.")
 @_period
+@_booking
 @_shared
-def trial_balance(period: str, account: str | None, test: bool, form: str, home: Path | None) -> int:
+def trial_balance(period: str, booked: bool, account: str | None, test: bool, form: str, home: Path | None) -> int:
     """Show each account's opening, debits, credits and closing in each currency: debits equal credits.
 
     Amounts are debits less credits, in major units, days in UTC. Ends with 1 when a table it comes from has not been read
     completely.
     """
     return _statement(
-        period, account, test, form, home,
+        period, booked, account, test, form, home,
         ("currency", "account", "type", "opening", "debits", "credits", "closing"),
         lambda one, major: (one.currency, one.account, one.kind, *map(major, (one.opening, one.debits, one.credits, one.closing))),
     )  # fmt: skip
@@ -96,15 +110,16 @@ def trial_balance(period: str, account: str | None, test: bool, form: str, home:
 
 @click.command("income-statement", short_help="Show revenue, contra revenue, gains, fees and losses of a period.")
 @_period
+@_booking
 @_shared
-def income_statement(period: str, account: str | None, test: bool, form: str, home: Path | None) -> int:
+def income_statement(period: str, booked: bool, account: str | None, test: bool, form: str, home: Path | None) -> int:
     """Show what a period earned and lost in each currency: revenue, contra revenue, gains, expenses and losses.
 
     Each account in its own direction, in major units, days in UTC; the last line is revenue and gains less the rest. Ends
     with 1 when a table it comes from has not been read completely.
     """
     return _statement(
-        period, account, test, form, home, ("currency", "account", "type", "amount"),
+        period, booked, account, test, form, home, ("currency", "account", "type", "amount"),
         lambda one, major: (one.currency, one.account, one.kind, major(one.change)),
         kinds=("Revenue", "ContraRevenue", "Gains", "Expenses", "Losses"), total="net_income",
     )  # fmt: skip
@@ -112,15 +127,16 @@ def income_statement(period: str, account: str | None, test: bool, form: str, ho
 
 @click.command("balance-sheet", short_help="Show what is owned and owed at the end of a period.")
 @_period
+@_booking
 @_shared
-def balance_sheet(period: str, account: str | None, test: bool, form: str, home: Path | None) -> int:
+def balance_sheet(period: str, booked: bool, account: str | None, test: bool, form: str, home: Path | None) -> int:
     """Show assets and liabilities at the end of a period in each currency, and how the period changed them.
 
     Each account in its own direction, in major units, days in UTC; the last line is assets less liabilities. Ends with 1
     when a table it comes from has not been read completely.
     """
     return _statement(
-        period, account, test, form, home, ("currency", "account", "type", "opening", "change", "closing"),
+        period, booked, account, test, form, home, ("currency", "account", "type", "opening", "change", "closing"),
         lambda one, major: (
             one.currency, one.account, one.kind, major(one.natural(one.opening)), major(one.change), major(one.natural(one.closing)),
         ),
@@ -160,6 +176,7 @@ def waterfall(period: str, until: str | None, account: str | None, test: bool, f
 
 def _statement(
     period: str,
+    booked: bool,
     account: str | None,
     test: bool,
     form: str,
@@ -169,17 +186,21 @@ def _statement(
     kinds: Sequence[str] = (),
     total: str = "",
 ) -> int:
-    """Write one line an account; with a total, the last line of a currency sums them, what is owed or lost negative."""
+    """Write one line an account; with a total, the last line of a currency sums them, what is owed or lost negative.
+
+    As booked, the last column is how much of the period's movement corrects closed months, in the account's own direction.
+    """
     from takings.cli.explain import period_of
     from takings.money import Money
 
     start, end = period_of(period)
     with _built(home, account, not test) as (app, code):
-        found = [
-            one
-            for one in app.journal.balances(start, end, livemode=not test, account=account)
-            if not kinds or one.kind in kinds
-        ]
+        whose: dict[str, Any] = {"livemode": not test, "account": account}
+        if booked:
+            balances = app.journal.booked_balances(app.books, start, end, **whose)
+        else:
+            balances = app.journal.balances(start, end, **whose)
+        found = [one for one in balances if not kinds or one.kind in kinds]
         rows = []
         for currency in dict.fromkeys(one.currency for one in found):
 
@@ -187,7 +208,10 @@ def _statement(
                 return Money(minor, currency).major
 
             mine = [one for one in found if one.currency == currency]
-            rows += [row(one, major) for one in mine]
+            last = (
+                (major(one.natural(one.corrections) if kinds else one.corrections),) if booked else () for one in mine
+            )
+            rows += [(*row(one, major), *more) for one, more in zip(mine, last, strict=True)]
             if total:
                 sums = (
                     (
@@ -198,8 +222,9 @@ def _statement(
                     if "closing" in columns
                     else (sum(one.credits - one.debits for one in mine),)
                 )
-                rows.append((currency, total, None, *map(major, sums)))
-        _write(columns, rows, form)
+                corrected = sum(one.corrections for one in mine) * (1 if "closing" in columns else -1)
+                rows.append((currency, total, None, *map(major, (*sums, *((corrected,) if booked else ())))))
+        _write((*columns, *(("corrections",) if booked else ())), rows, form)
     return code()
 
 

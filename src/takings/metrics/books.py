@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
@@ -160,13 +160,73 @@ class Books:
         sql, values = self._figures.changes(replace(question, start=None, end=None))
         rows = self._figures.ask(
             f"SELECT c.currency AS currency, c.month = $month AS own, CAST(SUM(c.sign * c.amount) AS BIGINT) AS amount "
-            f"FROM (SELECT d.*, {booking} AS booked FROM ({sql}) AS d) AS c WHERE c.booked = $month GROUP BY 1, 2",
+            f"FROM (SELECT d.*, {booking} AS posted_month FROM ({sql}) AS d) AS c WHERE c.posted_month = $month GROUP BY 1, 2",
             {**values, "month": month},
         )
         found: dict[str, dict[bool, int]] = {}
         for currency, own, amount in rows:
             found.setdefault(currency, {})[own] = int(amount)
         return [Booked(code, said.get(True, 0), said.get(False, 0)) for code, said in sorted(found.items())]
+
+    def sums(
+        self, question: Question, start: date, end: date, *by: str
+    ) -> list[tuple[str, Literal["before", "own", "correction"], int, tuple[Any, ...]]]:
+        """Return a flow of some months as the books have it: currency, place, minor units, and the values of some dimensions.
+
+        ``before`` is all that is booked to earlier months, ``own`` what belongs to these, and ``correction`` what belongs to
+        earlier ones and became known after they were closed.
+
+        Args:
+            question: Which measure, and of whom; its period is not looked at.
+            start: First day of the first month.
+            end: First day after the last.
+            by: Dimensions, or ``part``.
+
+        Raises:
+            Invalid: These are no whole months, or the last has not ended; otherwise as :meth:`Figures.answer`.
+        """
+        sql, values = self._period(question, start, end)
+        cuts = "".join(f", c.{name} AS {name}" for name in by)
+        rows = self._figures.ask(
+            "SELECT c.currency AS currency, CASE WHEN c.posted_month < $first THEN 'before' WHEN c.month >= $first THEN 'own' "
+            f"ELSE 'correction' END AS place, CAST(SUM(c.sign * c.amount) AS BIGINT) AS amount{cuts} "
+            f"FROM ({sql}) AS c WHERE c.posted_month < $after GROUP BY ALL",
+            values,
+        )
+        return [(currency, place, int(amount), tuple(rest)) for currency, place, amount, *rest in rows]
+
+    def booked_lines(
+        self, question: Question, start: date, end: date, columns: Sequence[str]
+    ) -> tuple[str, dict[str, Any]]:
+        """Return SQL, and its values, of the lines that are booked to some months: ``times`` (below 0: taken back), ``period`` (the
+        month it is booked to), ``correction``, and some columns of theirs.
+
+        What came and went again before its month was closed is left out.
+
+        Raises:
+            Invalid: See :meth:`sums`.
+        """
+        sql, values = self._period(question, start, end)
+        names = ", ".join(f"c.{name} AS {name}" for name in columns)
+        return (
+            f"SELECT SUM(c.sign) AS times, c.posted_month AS period, c.month < c.posted_month AS correction, {names} FROM ({sql}) AS c "
+            "WHERE c.posted_month >= $first AND c.posted_month < $after GROUP BY ALL HAVING SUM(c.sign) <> 0",
+            values,
+        )
+
+    def _period(self, question: Question, start: date, end: date) -> tuple[str, dict[str, Any]]:
+        if start.day != 1 or end.day != 1:
+            said = "The books are asked for whole months: give a month, a year, or the first days of two months."
+            raise Invalid("metrics.whole_months", said)
+        if end > self._clock.now().date():
+            last = f"{end - timedelta(days=1):%Y-%m}"
+            raise Invalid("metrics.open_month", f"{last} has not ended: the books have it afterwards.", month=last)
+        sql, values = self._figures.changes(replace(question, start=None, end=None))
+        return f"SELECT d.*, {self._booking()} AS posted_month FROM ({sql}) AS d", {
+            **values,
+            "first": start,
+            "after": end,
+        }
 
     def corrections(self, question: Question) -> list[tuple[int, Contribution]]:
         """Return the lines of closed months that are booked to a month, each with its sign, the largest first.

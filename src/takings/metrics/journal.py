@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
 
+from takings.metrics.books import Books
 from takings.metrics.explaining import Figures, Question
 from takings.warehouse import Warehouse
 
@@ -42,6 +43,9 @@ ACCOUNTS: Final[dict[str, Kind]] = {
 in another currency balanced in both, and ``Suspense``, which holds movements of the Stripe balance that are no sale."""
 
 BALANCE_SHEET: Final = ("Assets", "Liabilities")
+_SAID: Final = (
+    "object", "source", "account", "invoice", "line", "customer", "subscription", "product", "price", "booked",
+)  # fmt: skip
 _CREDIT: Final = ("Liabilities", "Revenue", "Gains")
 
 
@@ -68,6 +72,8 @@ class Entry:
         product: Id.
         price: Id.
         booked: Month of billing, ``2026-10``.
+        period: First day of the month it is booked to, where closed months stay as they are; None: that of its day.
+        correction: Whether it belongs to an earlier month that was closed when it became known.
     """
 
     id: str
@@ -88,6 +94,8 @@ class Entry:
     product: str | None
     price: str | None
     booked: str
+    period: date | None = None
+    correction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,7 @@ class Balance:
         opening: Debits less credits before the period, minor units.
         debits: In the period.
         credits: In the period, above 0.
+        corrections: Debits less credits that belong to earlier months and became known after these were closed; among those above.
     """
 
     account: str
@@ -109,6 +118,7 @@ class Balance:
     opening: int
     debits: int
     credits: int
+    corrections: int = 0
 
     @property
     def closing(self) -> int:
@@ -170,19 +180,7 @@ class Journal:
         """
         question = Question("journal_difference", start, end, account=account, livemode=livemode)
         lines, where = self._figures.source(question)
-        columns = (
-            "object",
-            "source",
-            "account",
-            "invoice",
-            "line",
-            "customer",
-            "subscription",
-            "product",
-            "price",
-            "booked",
-        )
-        said = ", ".join(f"l.{name} AS {name}" for name in columns)
+        said = ", ".join(f"l.{name} AS {name}" for name in _SAID)
         sql = (
             "SELECT l.entry AS id, l.day_utc AS day, l.at AS at, l.ledger AS debit, l.counter AS credit, l.amount AS amount, "
             f"l.currency AS currency, l.event AS event, {said} FROM {lines} AS l "
@@ -192,6 +190,66 @@ class Journal:
             for batch in batches:
                 for row in batch:
                     yield Entry(*row)
+
+    def booked_entries(
+        self, books: Books, start: date, end: date, *, livemode: bool = True, account: str | None = None
+    ) -> Iterator[Entry]:
+        """Give the entries that are booked to some months: what became known of a closed month belongs to the one open then.
+
+        An entry of a closed month that has gone, or is another now, is taken back by one with debit and credit the other way round.
+
+        Args:
+            books: Which months are closed.
+            start: First day of the first month.
+            end: First day after the last.
+            livemode: Live data, or that of sandboxes.
+            account: Only this account of Stripe.
+
+        Raises:
+            Invalid: These are no whole months, or the last has not ended.
+            Unavailable: The models have not been built yet.
+        """
+        question = Question("journal_difference", account=account, livemode=livemode, only={"side": "debit"})
+        said = ("entry", "day_utc", "at", "ledger", "counter", "amount", "currency", "event", *_SAID)
+        sql, values = books.booked_lines(question, start, end, said)
+        rows = self._figures.ask(
+            f"SELECT * FROM ({sql}) AS l ORDER BY l.period, l.day_utc, l.at, l.entry, l.times", values
+        )
+        for times, period, correction, entry, day, at, ledger, counter, amount, *rest in rows:
+            if amount == 0:
+                continue
+            sides = (ledger, counter) if times > 0 else (counter, ledger)
+            yield replace(Entry(entry, day, at, *sides, amount, *rest), period=period, correction=correction)
+
+    def booked_balances(
+        self, books: Books, start: date, end: date, *, livemode: bool = True, account: str | None = None
+    ) -> list[Balance]:
+        """Return the trial balance of some months as the books have it: see :meth:`booked_entries`.
+
+        Raises:
+            Invalid, Unavailable: See there.
+        """
+        question = Question("journal_difference", account=account, livemode=livemode)
+        sums: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for currency, place, amount, (ledger, side) in books.sums(question, start, end, "part", "side"):
+            mine = sums[currency, ledger]
+            mine["opening" if place == "before" else side] += amount
+            if place == "correction":
+                mine["corrections"] += amount
+        found = [
+            Balance(
+                ledger,
+                ACCOUNTS[ledger],
+                currency,
+                mine["opening"],
+                mine["debit"],
+                -mine["credit"],
+                mine["corrections"],
+            )
+            for (currency, ledger), mine in sums.items()
+        ]
+        order = list(ACCOUNTS)
+        return sorted(found, key=lambda one: (one.currency, order.index(one.account)))
 
     def balances(self, start: date, end: date, *, livemode: bool = True, account: str | None = None) -> list[Balance]:
         """Return the trial balance of a period in UTC: every account that ever had an entry, by currency.
