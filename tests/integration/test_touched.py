@@ -269,6 +269,26 @@ def test_states_that_were_let_go_take_their_lines_along(subscribed: Books) -> No
     assert built["mrr_lines"].fresh and not built["mrr_lines"].partly
 
 
+def test_a_table_that_is_made_anew_meanwhile_is_read_whole(books: Books) -> None:
+    """Its rows were written before lines were last worked out, and took the place of others after."""
+    warehouse = books.parts.warehouse
+    ((before,),) = warehouse.query("SELECT SUM(l.amount) FROM metrics.money_lines AS l").rows
+    with warehouse.deriving() as session, warehouse.publishing(session):
+        session.execute(
+            "UPDATE stripe.balance_transactions SET amount = amount + 1 WHERE id = (SELECT min(t.id) FROM stripe.balance_transactions AS t)"
+        )
+
+    def meanwhile(rows: int) -> None:
+        assert rows and books.build()["money_lines"].partly
+        ((wrong,),) = warehouse.query("SELECT SUM(l.amount) FROM metrics.money_lines AS l").rows
+        assert wrong == before + 1
+
+    warehouse.rebuild("balance_transactions", meanwhile)
+    built = books.build()
+    assert (built["money_lines"].came, built["money_lines"].gone, built["money_lines"].partly) == (1, 1, False)
+    assert warehouse.query("SELECT SUM(l.amount) FROM metrics.money_lines AS l").rows == [(before,)]
+
+
 def test_where_most_has_changed_everything_is_worked_out(books: Books) -> None:
     books.build()
     warehouse = books.parts.warehouse

@@ -332,7 +332,6 @@ class Builder:
             part = everything
             partly = {name for name in traced.models if not anew and before[name].whole == values[_TODAY]}
             if traced.touched is not None and partly:
-                traced.touched.gather()
                 part = made.enter_context(Work(session, self._registry, values, traced.touched))
             for model in models:
                 began = self._clock.monotonic()
@@ -378,8 +377,10 @@ class Builder:
                 and not last.failed
                 and last.definition == self._definition(model, values)
                 and {model.table, rolling.SUMS} <= marks.keys()
-                # Of what was seen before, nothing has been let go since.
+                # Of what was seen before, nothing has been let go since, and no table has been put in place of another.
                 and last.versions == self._seen(session, model, last.state)
+                and not {name.partition("/")[0] for name in self._registry.tables(model.name)}
+                & self._warehouse.renewed(session, last.state)
             )
 
         able = [model for model in models if fit(model)]
@@ -389,10 +390,17 @@ class Builder:
             return _Traced(None, frozenset())
         some = Touched(session, tables, since, self._words)
         made.callback(some.drop)
-        with mapped():
-            if not some.find():
-                return _Traced(None, frozenset())
-            shared = some.shared_changed()
+        try:
+            with mapped():
+                if not some.find():
+                    return _Traced(None, frozenset())
+                some.gather()
+                shared = some.shared_changed()
+        except (Unexpected, Unavailable) as error:
+            if isinstance(error, Unavailable) and error.code != _NO_MEMORY:
+                raise
+            self._log.warning("metrics.untraced", code=error.code)
+            return _Traced(None, frozenset())
         return _Traced(some, frozenset(one.name for one in able if not self._registry.sources(one.name) & shared))
 
     @cached_property

@@ -88,6 +88,14 @@ WHERE t.end_snapshot IS NULL
 """
 
 
+_RENEWED = f"""
+SELECT s.schema_name || '.' || t.table_name
+FROM __ducklake_metadata_{NAME}.ducklake_table AS t
+JOIN __ducklake_metadata_{NAME}.ducklake_schema AS s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL
+WHERE t.end_snapshot IS NULL AND t.begin_snapshot > $1
+"""
+
+
 #: Counts writes of what is derived, in an engine that has no snapshots of its own.
 DERIVED = "metrics.revision"
 
@@ -182,6 +190,10 @@ class Engine(ABC):
     @abstractmethod
     def undisturbed(self) -> AbstractContextManager[object]:
         """Keep what sessions have seen true between them, where the engine could not tell afterwards what came meanwhile."""
+
+    def renewed(self, session: Session, since: int) -> frozenset[str]:
+        """Return the qualified names of tables that have been put in place of others after a :meth:`mark`."""
+        return frozenset()
 
     @property
     def dated(self) -> bool:
@@ -477,6 +489,10 @@ class Lake(Engine):
     def undisturbed(self) -> AbstractContextManager[object]:
         """The lake knows afterwards what came when."""
         return nullcontext()
+
+    def renewed(self, session: Session, since: int) -> frozenset[str]:
+        """Ask the lake's catalog since when its tables have their names."""
+        return frozenset(name for (name,) in session.execute(_RENEWED, [since]).fetchall())
 
     @property
     def dated(self) -> bool:

@@ -260,6 +260,10 @@ class Warehouse:
         """
         return self._engine.mark(session) if self._engine.dated else None
 
+    def renewed(self, session: Session, since: int) -> frozenset[str]:
+        """Return the qualified names of tables that were made anew after a :meth:`state`: their rows may be older than that."""
+        return self._engine.renewed(session, since)
+
     def marks(self) -> dict[str, str]:
         """Return, by qualified name of every table, a text that changes whenever its rows do."""
         with self._engine.session(write=False) as session, mapped():
