@@ -12,7 +12,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from takings import catalog as catalogs
-from takings.accounts import Audit, People, Sessions, company
+from takings.accounts import ApiTokens, Audit, People, Sessions, company
 from takings.alerts import Alerts, BudgetFacts, Budgets
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
@@ -79,6 +79,7 @@ class App:
     warehouse: Warehouse
     people: People
     sessions: Sessions
+    tokens: ApiTokens
     audit: Audit
     connections: Connections
     signing: SigningSecrets
@@ -173,6 +174,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         warehouse=warehouse,
         people=People(store, clock),
         sessions=Sessions(store, clock),
+        tokens=ApiTokens(store, clock),
         audit=audit,
         connections=connections,
         signing=signing,

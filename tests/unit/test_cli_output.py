@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from takings.answers.plain import distinct
 from takings.cli import output
 from takings.cli.processes import restart_delay_s
-from takings.cli.query import Counted, distinct
+from takings.cli.query import Counted
 from takings.cli.up import address
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

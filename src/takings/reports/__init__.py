@@ -15,7 +15,7 @@ from takings.reports.ranges import COMPARES, GRAINS, PRESETS, Bucket, Compare, D
 from takings.reports.stripe_compare import Comparison, Difference, StripeCompare
 from takings.reports.stripe_files import StripeFile, read_file
 from takings.reports.stripe_reports import REPORTS, ReportName, Span, StripeReports
-from takings.reports.tables import ColumnInfo, Tables, TableSummary
+from takings.reports.tables import ColumnInfo, Key, Tables, TableSummary
 
 __all__ = [
     "AGES",
@@ -41,6 +41,7 @@ __all__ = [
     "Drill",
     "Figure",
     "Grain",
+    "Key",
     "Line",
     "Missing",
     "Payment",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import sqlalchemy as sa
 
@@ -66,6 +66,14 @@ class ColumnInfo:
     type: str
     kind: str
     description: str
+
+
+class Key(NamedTuple):
+    """What no two rows of a table share, and what they are ordered by."""
+
+    id: str
+    account: str
+    livemode: bool
 
 
 class Tables:
@@ -183,6 +191,53 @@ class Tables:
         if not rows:
             raise missing
         return dict(zip((column.name for column in info.columns), rows[0], strict=True))
+
+    def page(
+        self,
+        name: str,
+        limit: int,
+        *,
+        after: Key | None = None,
+        account: str | None = None,
+        livemode: bool | None = None,
+        id_: str | None = None,
+    ) -> tuple[list[dict[str, Any]], Key | None]:
+        """Return some rows in the order of their keys, also those that Stripe has deleted since, and the key of the last.
+
+        Args:
+            name: Which table.
+            limit: Most rows.
+            after: Only rows behind this key, such as the last of the page before.
+            account: Only this account's.
+            livemode: Only live data, or only that of sandboxes; None: both.
+            id_: Only those with this id: several accounts may have one.
+
+        Returns:
+            The rows by column, and the key that the next page begins after; None: there are no more.
+
+        Raises:
+            NotFound: There is no such table.
+        """
+        info = self.find(name)
+        values: dict[str, Any] = {}
+        where = ["true"]
+        for column, value in (("_account", account), ("_livemode", livemode), ("id", id_)):
+            if value is not None:
+                values[column] = value
+                where.append(f"{column} = ${column}")
+        if after is not None:
+            values |= {"after_id": after.id, "after_account": after.account, "after_livemode": after.livemode}
+            where.append("id >= $after_id")  # by this alone whole files are left out
+            where.append("(id, _account, _livemode) > ($after_id, $after_account, $after_livemode)")
+        sql = (
+            f"SELECT {_names(info)} FROM {_quoted(info)} WHERE {' AND '.join(where)} "
+            f"ORDER BY id, _account, _livemode LIMIT {limit + 1:d}"
+        )
+        names = [column.name for column in info.columns]
+        found = [dict(zip(names, row, strict=True)) for row in self._warehouse.query(sql, values or None).rows]
+        rows = found[:limit]
+        more = len(found) > limit
+        return rows, Key(rows[-1]["id"], rows[-1]["_account"], rows[-1]["_livemode"]) if more else None
 
     def sheet(self, name: str, zone: str, scope: Scope | None = None) -> Sheet:
         """Return a whole table for export: every row, also those that Stripe has deleted since (``_deleted_at`` is set).
