@@ -106,7 +106,7 @@ def wrong(answer: httpx2.Response) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("metric", "more"),
-    [("gross_volume", ["--by", "month"]), ("fee_rate", []), ("balance", []), ("fees", ["--by", "part"]), ("mrr", [])],
+    [("gross_volume", ["--by", "month"]), ("fee_rate", []), ("balance", []), ("mrr", [])],
 )
 def test_the_api_the_command_and_the_page_give_one_figure(
     metric: str, more: list[str], api: httpx2.Client, run: Callable[..., Any], company: Site, owner: Person
@@ -130,11 +130,11 @@ def test_pages_of_contributions_are_all_of_them_once_and_add_up(api: httpx2.Clie
     assert whole["next_offset"] is None
     found, offset = [], 0
     while offset is not None:
-        page = got(api, "/metrics/fees/explain", period="2026", currency="EUR", limit=97, offset=offset)["sums"][0]
-        assert len(page["contributions"]) <= 97
+        page = got(api, "/metrics/fees/explain", period="2026", currency="EUR", limit=29, offset=offset)["sums"][0]
+        assert len(page["contributions"]) <= 29
         found += page["contributions"]
         offset = page["next_offset"]
-    assert found == whole["contributions"] and len(found) > 200
+    assert found == whole["contributions"] and len(found) > 60
     (figure,) = whole["figures"]
     assert sum(one["amount"] for one in found) == figure["amount"] and figure["lines"] == len(found)
     assert {(one["currency"], one["exponent"]) for one in (*found, figure)} == {("eur", 2)}
