@@ -6,13 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from takings.app import App
 from takings.errors import Invalid, Unavailable
 from takings.reports import Missing, missing_from
 from takings.reports.sigma import Sigma, among
-from takings.warehouse import EVERYBODY, Among, Rows
+from takings.warehouse import EVERYBODY, Among, Column, Rows
 
 Dialect = Literal["duckdb", "sigma"]
 DIALECTS: Final[tuple[Dialect, ...]] = ("duckdb", "sigma")
@@ -121,7 +121,7 @@ def answered(
         app: The program.
         sql: One SELECT.
         dialect: See :func:`asked`.
-        limit: Most rows; there may be one more than those at most.
+        limit: Most rows.
         account: See :func:`asked`.
         test: See :func:`asked`.
 
@@ -131,7 +131,35 @@ def answered(
         Unavailable: It took too long, too much memory, or others are being answered.
     """
     question = asked(app, sql, dialect, account, test=test)
-    with turn():
+    with turn(), as_asked(dialect):
         began = app.clock.monotonic()
         rows = app.warehouse.query(question.sql, limit=limit, timeout_s=SECONDS, among=question.among)
         return Answered(rows, app.clock.monotonic() - began, question.missing)
+
+
+@contextmanager
+def streamed(app: App, sql: str, dialect: Dialect) -> Iterator[tuple[tuple[Column, ...], Iterator[tuple[Any, ...]]]]:
+    """Answer somebody's SQL row by row, however many there are, for a file: gives the columns and the rows.
+
+    Raises:
+        Invalid, NotFound, Unavailable: As :func:`answered`.
+    """
+    question = asked(app, sql, dialect)
+    with (
+        turn(),
+        as_asked(dialect),
+        app.warehouse.stream(question.sql, timeout_s=SECONDS, among=question.among) as (columns, batches),
+    ):
+        yield columns, (row for batch in batches for row in batch)
+
+
+@contextmanager
+def as_asked(dialect: Dialect) -> Iterator[None]:
+    """Leave out where the engine finds fault if it was asked something else than the asker wrote."""
+    try:
+        yield
+    except Invalid as error:
+        if dialect == "duckdb" or error.code != "sql.wrong":
+            raise
+        detail = error.fields["detail"]
+        raise Invalid("sql.wrong", f"The warehouse cannot answer this: {detail}", detail=detail) from error

@@ -70,7 +70,7 @@ def query(
     been read completely.
     """
     from takings import catalog
-    from takings.answers.query import asked, is_of_sigma
+    from takings.answers.query import as_asked, asked, is_of_sigma
     from takings.cli.common import opened, settings_for
     from takings.cli.explain import INCOMPLETE
     from takings.errors import Invalid
@@ -87,7 +87,8 @@ def query(
     if is_of_sigma(statement, dialect) or account or test:
         with opened(settings) as app:
             question = asked(app, statement, dialect, account, test=test)
-            rows, more = _write(app.warehouse, question.sql, form, limit, output, question.among)
+            with as_asked(dialect):
+                rows, more = _write(app.warehouse, question.sql, form, limit, output, question.among)
             missing = question.missing
     else:
         with Warehouse.open(settings, catalog.load()) as warehouse:

@@ -251,7 +251,7 @@ class Tables:
             NotFound: There is no such table.
         """
         info = self.find(name)
-        columns = tuple(Column(column.name, _kind(column.type)) for column in info.columns)
+        columns = tuple(Column(column.name, kind_of(column.type)) for column in info.columns)
         return Sheet(name=name, columns=columns, rows=self._rows(info, scope), zone=zone)
 
     def _rows(self, info: TableInfo, scope: Scope | None) -> Iterator[Sequence[Any]]:
@@ -293,7 +293,8 @@ def _names(info: TableInfo) -> str:
     return ", ".join(quote(column.name) for column in info.columns)
 
 
-def _kind(type_: str) -> Kind:
+def kind_of(type_: str) -> Kind:
+    """Return as what the values of a type of the engine's are written to files."""
     if type_.startswith("TIMESTAMP"):
         return "moment"
     return "number" if type_.startswith(("BIGINT", "DECIMAL", "DOUBLE", "INTEGER", "HUGEINT")) else "text"

@@ -327,7 +327,7 @@ class Warehouse:
                 timer.daemon = True
                 timer.start()
             try:
-                with asked():
+                with asked(sql):
                     session.execute(sql, params)
                     yield session
             finally:

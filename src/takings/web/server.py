@@ -45,6 +45,7 @@ from takings.web.pages import (
     proofs,
     rows,
     sign_in,
+    sql,
     tables,
     wizard,
 )
@@ -58,6 +59,7 @@ PAGES: Final = (
     rows,
     month_end,
     tables,
+    sql,
     choose,
     alerts,
     connections,
