@@ -26,6 +26,19 @@ _WORST_FIRST: Final[tuple[State, ...]] = ("running", "partial", "waiting", "comp
 
 PREVIEW_ROWS: Final = 50
 
+_NUMBERS: Final = (
+    "BIGINT",
+    "DECIMAL",
+    "DOUBLE",
+    "FLOAT",
+    "HUGEINT",
+    "INTEGER",
+    "SMALLINT",
+    "TINYINT",
+    "UBIGINT",
+    "UINTEGER",
+)
+
 _AMONG: Final = " AND _account IN (SELECT unnest($accounts)) AND _livemode = $livemode"
 
 #: What our own columns mean, in words of ``words/reports.toml`` (``reports.column.<name>``).
@@ -295,6 +308,8 @@ def _names(info: TableInfo) -> str:
 
 def kind_of(type_: str) -> Kind:
     """Return as what the values of a type of the engine's are written to files."""
+    if type_.endswith("]"):
+        return "text"
     if type_.startswith("TIMESTAMP"):
         return "moment"
-    return "number" if type_.startswith(("BIGINT", "DECIMAL", "DOUBLE", "INTEGER", "HUGEINT")) else "text"
+    return "number" if type_.startswith(_NUMBERS) else "text"
