@@ -90,7 +90,9 @@ def find_connection(app: App, name: str) -> Connection:
         if len(matches) == 1:
             return matches[0]
     names = ", ".join(f"“{c.name}”" for c in every) or "none yet: add one with `takings connect`"
-    raise NotFound("connection.unknown_name", f"No connection is called “{name}”. There are: {names}.", name=name)
+    raise NotFound(
+        "connection.unknown_name", f"No connection is called “{name}”. There are: {names}.", name=name, names=names
+    )
 
 
 def accounts_of(app: App, name: str | None, test: bool) -> list[Connection]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import SkipValidation
@@ -85,6 +86,10 @@ _WRONG: Final = {
 }
 
 
+def _name(handler: HTTPRouteHandler, _method: object, _path: object) -> str:
+    return handler.handler_name
+
+
 @cache
 def describe() -> dict[str, Any]:
     """Return the API's description in the form of OpenAPI, made of the routes themselves: what each scope names is the action that a token's role must permit."""
@@ -96,6 +101,7 @@ def describe() -> dict[str, Any]:
             version=__version__,
             components=Components(security_schemes={"token": token}),
             use_handler_docstrings=True,
+            operation_id_creator=_name,
         ),
         logging_config=None,
     )
