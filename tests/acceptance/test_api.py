@@ -157,6 +157,13 @@ def test_a_figure_is_filtered_known_and_converted_as_elsewhere(
     assert got(api, "/metrics/fees", test="true")["values"] == []
 
 
+def test_conditions_on_one_dimension_are_met_by_any_of_their_values(api: httpx2.Client) -> None:
+    whole = got(api, "/metrics/fees", period="2026", currency="eur", by="part")["groups"]
+    one, other = whole[0]["group"], whole[1]["group"]
+    both = got(api, "/metrics/fees", period="2026", currency="eur", only=[f"part={one}", f"part={other}"])
+    assert int(both["values"][0]["value"]) == int(whole[0]["value"]) + int(whole[1]["value"])
+
+
 def test_metrics_are_listed_with_what_they_mean(api: httpx2.Client, run: Callable[..., Any], company: Site) -> None:
     told = got(api, "/metrics")
     assert told["metrics"] == run("metrics")
@@ -177,7 +184,8 @@ def test_metrics_are_listed_with_what_they_mean(api: httpx2.Client, run: Callabl
         ("/metrics/fees?currency=euros", 400, "api.parameter"),
         ("/metrics/fees?from=yesterday", 400, "api.parameter"),
         ("/metrics/fees?from=2026-10-02&to=2026-10-01", 422, "api.days_order"),
-        ("/metrics/fees?to=9999-12-31", 422, "api.days_order"),
+        ("/metrics/fees?to=9999-12-31", 422, "answers.no_date"),
+        ("/metrics/fees?known=9999-12-31", 422, "answers.no_date"),
         ("/metrics/fees?period=2026&at=2026-01-01", 422, "api.days"),
         ("/metrics/fees?period=26", 422, "answers.no_period"),
         ("/metrics/fees?only=part", 422, "answers.no_filter"),
@@ -297,6 +305,7 @@ def test_stripes_reports_and_the_month_are_those_of_the_command(
         "/reports/balance_change_from_activity?period=2026-09&currency=eur", headers={"accept": "text/csv"}
     )
     assert answer.text == said and "set-cookie" not in answer.headers
+    assert int(answer.headers["x-takings-missing"]) == len(told["missing"])
     lines = list(csv.DictReader(io.StringIO(said)))
     assert told["columns"] == list(lines[0]) and len(told["rows"]) == len(lines)
     for row, line in zip(told["rows"], lines, strict=True):
@@ -423,6 +432,12 @@ def test_the_description_names_every_route_and_who_may_use_it(company: Site) -> 
         "into",
         "test",
     } == names - {"period"}
+
+
+def test_which_methods_there_are_is_told_and_no_other_site_is_let_in(company: Site) -> None:
+    answer = httpx2.options(company.url + "/api/v1/query", headers={"origin": "https://evil.example"})
+    assert (answer.status_code, set(answer.headers["allow"].split(", "))) == (204, {"OPTIONS", "POST"})
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
 # -- making tokens on the profile page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -57,9 +58,34 @@ def end_of(text: str) -> datetime:
     """Return the end of a day in UTC.
 
     Raises:
-        Invalid: It is no day.
+        Invalid: It is no day, or the last that a calendar has.
     """
-    return datetime.combine(day_of(text) + timedelta(days=1), time(), UTC)
+    return datetime.combine(after(day_of(text)), time(), UTC)
+
+
+def after(day: date) -> date:
+    """Return the next day.
+
+    Raises:
+        Invalid: A calendar has none.
+    """
+    try:
+        return day + timedelta(days=1)
+    except OverflowError as error:
+        text = day.isoformat()
+        raise Invalid("answers.no_date", f"“{text}” is no date: write it as 2026-03-01.", text=text) from error
+
+
+def filters_of(texts: Iterable[str]) -> dict[str, str | tuple[str | None, ...] | None]:
+    """Read conditions; several on one name are met by lines with any of the values.
+
+    Raises:
+        Invalid: One has no ``=``.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in map(filter_of, texts):
+        found[name] = (*found.get(name, ()), value)
+    return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
 
 
 def filter_of(text: str) -> tuple[str, str]:

@@ -63,7 +63,7 @@ def explain(
     Tables whose sources have changed are brought up to date first. Ends with 1 when a table it comes from has not been
     read completely, or a rate is wanted that is not known.
     """
-    from takings.answers.asking import day_of, end_of, filter_of, period_of
+    from takings.answers.asking import after, day_of, end_of, filters_of, period_of
     from takings.answers.explanation import FEW
     from takings.answers.explanation import explain as answered
     from takings.cli.common import opened, settings_for
@@ -75,8 +75,8 @@ def explain(
         raise Invalid("cli.period_or_at", "--period and --at contradict each other: give one of them.")
     start, end = period_of(period) if period else (None, None)
     if at:
-        end = day_of(at) + timedelta(days=1)
-    filters = dict(filter_of(text) for text in only)
+        end = after(day_of(at))
+    filters = filters_of(only)
     moment = end_of(known) if known else None
     question = Question(metric, start, end, currency and currency.lower(), account, not test, filters, moment)
     with opened(settings_for(home=home)) as app:

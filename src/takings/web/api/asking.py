@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, Any
 
 from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter, SkipValidation
 
-from takings.answers.asking import end_of, filter_of, period_of
+from takings.answers.asking import after, end_of, filters_of, period_of
 from takings.answers.plain import plain
 from takings.errors import Invalid
 from takings.metrics import Question
@@ -50,7 +50,8 @@ def asking(
         str | None, QueryParameter(description="Cut by day, week, month, quarter, year, or a dimension.")
     ] = None,
     only: Annotated[
-        list[str] | None, QueryParameter(description="Only lines with this value, as country=FR; may be repeated.")
+        list[str] | None,
+        QueryParameter(description="Only lines with this value, as country=FR; repeated, with any of the values."),
     ] = None,
     currency: Code = None,
     account: Account = None,
@@ -70,7 +71,7 @@ def asking(
         raise Invalid("api.days", "Give one of: period, at, or from and to.")
     start, end = period_of(period) if period else (first, None)
     if (until := at or last) is not None:
-        end = _after(until)
+        end = after(until)
     if start is not None and end is not None and end <= start:
         raise Invalid("api.days_order", "The last day comes before the first.")
     question = Question(
@@ -80,17 +81,10 @@ def asking(
         currency and currency.lower(),
         account,
         not test,
-        dict(filter_of(text) for text in only or ()),
+        filters_of(only or ()),
         end_of(known.isoformat()) if known else None,
     )
     return Asking(question, by, policy, into)
-
-
-def _after(day: date) -> date:
-    try:
-        return day + timedelta(days=1)
-    except OverflowError as error:
-        raise Invalid("api.days_order", "The last day comes before the first.") from error
 
 
 FromAsking = NamedDependency[SkipValidation[Asking]]
