@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 from takings.accounts import Person
+from takings.answers.query import turn
 from takings.cli import main
 from takings.connections import Credentials
 from takings.reports import REPORTS
@@ -288,6 +289,17 @@ def test_a_question_that_takes_too_long_is_given_up(api: httpx2.Client, monkeypa
     answer = api.post("/query", json={"sql": sql})
     assert wrong(answer) == (503, "sql.timeout")
     assert api.post("/query", json={"sql": "SELECT 1 AS one"}).json()["rows"] == [{"one": 1}]
+
+
+def test_no_more_are_worked_on_than_the_server_has_room_for(
+    api: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("takings.answers.query._PATIENCE_S", 0.05)
+    with turn(), turn():
+        assert wrong(api.post("/query", json={"sql": "SELECT 1"})) == (503, "sql.busy")
+        assert wrong(api.get("/metrics/mrr", params={"policy": "conservative"})) == (503, "sql.busy")
+        assert api.get("/metrics/fees").status_code == 200
+    assert api.post("/query", json={"sql": "SELECT 1 AS one"}).status_code == 200
 
 
 # -- the books

@@ -99,6 +99,18 @@ def test_more_rows_than_the_page_shows_are_said_and_are_all_in_the_files(client:
     assert client.post("/sql/export/csv", data={"_csrf": token, "sql": "DROP TABLE stripe.charges"}).status_code == 422
 
 
+def test_what_takes_too_long_is_stopped_on_the_page_and_in_files(
+    client: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("takings.answers.query.SECONDS", 0.3)
+    sql = "SELECT a.range FROM range(100000000) AS a, range(100000000) AS b WHERE (a.range * b.range) % 7 = 3"
+    assert "took too long" in asked(client, 503, sql=f"SELECT count(*) FROM ({sql})")["error"]
+    token = csrf_of(client.get("/sql").text)
+    for kind in ("csv", "excel"):
+        answer = client.post(f"/sql/export/{kind}", data={"_csrf": token, "sql": sql})
+        assert answer.status_code == 503 and "took too long" in answer.text
+
+
 @pytest.mark.parametrize(
     ("dialect", "sql", "english", "place"),
     [
@@ -181,8 +193,10 @@ def test_the_page_works_by_keyboard_and_without_scripts(look: Callable[..., Look
     page.fill("#sql", "SELECT 42 AS answer")
     page.click("button[name=table][value=charges]")
     assert page.input_value("#sql") == "SELECT 42 AS answer" and page.locator(".sql-opened").count() == 1
+    page.fill("#sql", "SELECT\n  42 AS answer")
     page.click("#sql-form .button-primary")
     assert page.locator("#result td").inner_text() == "42"
+    assert page.input_value("#sql") == "SELECT\n  42 AS answer"
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
     assert download.value.path().read_text("utf-8").splitlines() == ["answer", "42"]

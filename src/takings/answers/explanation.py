@@ -191,7 +191,7 @@ def _converted(found: Converted) -> dict[str, Any]:
         "total": exact(found.total),
         "parts": [
             {
-                "currency": one.currency,
+                **amount_in(one.currency, "money"),
                 "converted": exact(one.converted),
                 "rates": sorted(one.origins),
                 "without_rate": exact(one.lacking),

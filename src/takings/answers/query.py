@@ -79,6 +79,9 @@ SECONDS: Final = 60.0
 _AT_ONCE = threading.BoundedSemaphore(2)
 """Questions worked on at once, so that pages keep their threads and the engine its memory; others wait, but not for long."""
 
+_IN_LINE = threading.BoundedSemaphore(10)
+"""Questions worked on or waiting: each holds one of the server's threads."""
+
 _PATIENCE_S: Final = 10.0
 
 
@@ -104,12 +107,18 @@ def turn() -> Iterator[None]:
     Raises:
         Unavailable: Too many questions are being worked on.
     """
-    if not _AT_ONCE.acquire(timeout=_PATIENCE_S):
-        raise Unavailable("sql.busy", "Other queries are being worked on: try again in a moment.")
+    busy = Unavailable("sql.busy", "Other queries are being worked on: try again in a moment.")
+    if not _IN_LINE.acquire(blocking=False):
+        raise busy
     try:
-        yield
+        if not _AT_ONCE.acquire(timeout=_PATIENCE_S):
+            raise busy
+        try:
+            yield
+        finally:
+            _AT_ONCE.release()
     finally:
-        _AT_ONCE.release()
+        _IN_LINE.release()
 
 
 def answered(

@@ -184,7 +184,7 @@ class Warehouse:
         with self._asked(sql, params, timeout_s, among) as session:
 
             def batches() -> Iterator[list[tuple[Any, ...]]]:
-                with mapped():
+                with asked(sql):
                     while rows := session.fetchmany(batch):
                         yield rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any, Final
 
 from litestar import Response, get
@@ -10,9 +11,10 @@ from litestar.params import QueryParameter
 from takings.accounts import Action
 from takings.answers.explanation import FEW, described, every_figure
 from takings.answers.explanation import explain as explained
+from takings.answers.query import turn
 from takings.metrics import GRAINS
-from takings.metrics.policies import read
-from takings.web.api.asking import FromAsking, told
+from takings.metrics.policies import DEFAULT, read
+from takings.web.api.asking import Asking, FromAsking, told
 from takings.web.context import FromApp
 
 MOST: Final = 1_000
@@ -36,7 +38,8 @@ def metrics(app: FromApp) -> Response[dict[str, Any]]:
 @get("/metrics/{name:str}", opt=_SEE, sync_to_thread=True, summary="A figure or a series")
 def metric(app: FromApp, asked: FromAsking) -> Response[dict[str, Any]]:
     """Return a figure in each currency, and cut by time or by a dimension: minor units and exact fractions, as text."""
-    answer = explained(app, asked.question, by=asked.by, under=asked.policy, into=asked.into, whole=False)
+    with _turn(asked):
+        answer = explained(app, asked.question, by=asked.by, under=asked.policy, into=asked.into, whole=False)
     return told(answer.figures())
 
 
@@ -53,10 +56,16 @@ def explain(
     ] = 0,
 ) -> Response[dict[str, Any]]:
     """Return a figure with its SQL, what it may lack, and the signed contributions that add up to it, the largest first."""
-    answer = explained(
-        app, asked.question, by=asked.by, under=asked.policy, into=asked.into, limit=limit, offset=offset
-    )
+    with _turn(asked):
+        answer = explained(
+            app, asked.question, by=asked.by, under=asked.policy, into=asked.into, limit=limit, offset=offset
+        )
     return told(answer.plain())
+
+
+def _turn(asked: Asking) -> AbstractContextManager[None]:
+    """Return what waits for one's turn where figures are worked out anew for the answer: under any policy but the kept one."""
+    return nullcontext() if asked.policy == DEFAULT.name else turn()
 
 
 routes: Final = [metrics, metric, explain]

@@ -21,7 +21,7 @@ from takings.errors import Invalid, NotAllowed, NotFound, TakingsError, Unavaila
 from takings.reports import Column, SavedQuery, Sheet
 from takings.reports.tables import kind_of
 from takings.warehouse.sigma import load
-from takings.web.context import App, Flash, FromApp, FromForm, FromReader, Reader, go, show
+from takings.web.context import App, Flash, Form, FromApp, FromForm, FromReader, Reader, go, show
 from takings.web.pages.explain import lacking_text
 from takings.web.pages.rows import send
 from takings.web.pages.tables import cell
@@ -138,7 +138,7 @@ def sql(request: Request[Any, Any, Any], app: FromApp, reader: FromReader) -> Re
 @post(PATH, opt=_SEE, sync_to_thread=True, status_code=200)
 def run(app: FromApp, reader: FromReader, form: FromForm) -> Response[Any]:
     """Answer the query, or show a table's columns beside it."""
-    text, dialect, name = form.get("sql", ""), _dialect(form.get("dialect")), form.get("name", "")
+    text, dialect, name = _text(form), _dialect(form.get("dialect")), form.get("name", "")
     if table := form.get("table"):
         return show(reader, "sql", _page(app, reader, text, dialect, name=name, table=table))
     try:
@@ -152,7 +152,7 @@ def run(app: FromApp, reader: FromReader, form: FromForm) -> Response[Any]:
 @post(f"{PATH}/export/{{kind:str}}", opt=_SEE, sync_to_thread=True, status_code=200)
 def export_answer(app: FromApp, reader: FromReader, form: FromForm, kind: FromPath[str]) -> Response[Any]:
     """Send the whole answer as a file. Moments are in the company's zone."""
-    with streamed(app, form.get("sql", ""), _dialect(form.get("dialect"))) as (columns, rows):
+    with streamed(app, _text(form), _dialect(form.get("dialect"))) as (columns, rows):
         names = distinct([column.name for column in columns])
         sheet = Sheet(
             name="takings-query",
@@ -166,7 +166,7 @@ def export_answer(app: FromApp, reader: FromReader, form: FromForm, kind: FromPa
 @post(f"{PATH}/queries", opt=_SEE, sync_to_thread=True, status_code=200)
 def save(app: FromApp, reader: FromReader, form: FromForm) -> Response[Any]:
     """Keep the query under a name."""
-    text, dialect, name = form.get("sql", ""), _dialect(form.get("dialect")), form.get("name", "")
+    text, dialect, name = _text(form), _dialect(form.get("dialect")), form.get("name", "")
     try:
         kept = app.queries.save(reader.signed_in, name, text, dialect)
     except Invalid as error:
@@ -218,6 +218,11 @@ def _page(
             for one in app.queries.all()
         ),
     )
+
+
+def _text(form: Form) -> str:
+    """Return the query with the line ends that it was written with: forms send others."""
+    return form.get("sql", "").replace("\r\n", "\n")
 
 
 def _dialect(given: str | None) -> Dialect:
