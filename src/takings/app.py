@@ -12,14 +12,14 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from takings import catalog as catalogs
-from takings.accounts import Audit, People, Sessions, company
+from takings.accounts import ApiTokens, Audit, People, Sessions, company
 from takings.alerts import Alerts, BudgetFacts, Budgets
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
 from takings.metrics import Books, Builder, Exchange, Figures, Journal, Keeping, Recurring, Registry
 from takings.proof import MonthEnd, Proof, ProofBook, Verifier
-from takings.reports import Dashboard, Reports, StripeCompare, StripeReports, load_dashboards
+from takings.reports import Dashboard, Reports, SavedQueries, StripeCompare, StripeReports, load_dashboards
 from takings.settings import Settings
 from takings.simulator.process import Simulator
 from takings.store import Store, Vault
@@ -79,6 +79,7 @@ class App:
     warehouse: Warehouse
     people: People
     sessions: Sessions
+    tokens: ApiTokens
     audit: Audit
     connections: Connections
     signing: SigningSecrets
@@ -97,6 +98,7 @@ class App:
     month_end: MonthEnd
     alerts: Alerts
     reports: Reports
+    queries: SavedQueries
     stripe_reports: StripeReports
     stripe_compare: StripeCompare
     dashboards: tuple[Dashboard, ...]
@@ -173,6 +175,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         warehouse=warehouse,
         people=People(store, clock),
         sessions=Sessions(store, clock),
+        tokens=ApiTokens(store, clock),
         audit=audit,
         connections=connections,
         signing=signing,
@@ -200,6 +203,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         month_end=MonthEnd(store, warehouse, catalog, proofs, clock),
         alerts=Alerts(store, vault, settings, clock, audit, _budgets(connections, health, clock)),
         reports=Reports(warehouse, clock),
+        queries=SavedQueries(store, audit, clock),
         stripe_reports=stripe_reports,
         stripe_compare=StripeCompare(warehouse, catalog, stripe_reports),
         dashboards=load_dashboards(registry),

@@ -11,12 +11,12 @@ from typing import Any, Literal, cast
 import structlog
 
 _SECRET = re.compile(
-    r"\b(?:sk|rk|pk|whsec|ac|rt|oauth)_(?:(?:live|test|org)_)?[A-Za-z0-9_]{6,}|\bBearer\s+\S+|(?<=code=)[^&\s]+"
+    r"\b(?:sk|rk|pk|whsec|ac|rt|oauth)_(?:(?:live|test|org)_)?[A-Za-z0-9_]{6,}|\btakings_[A-Za-z0-9_-]{43}|\bBearer\s+\S+|(?<=code=)[^&\s]+"
 )
 
 
 def redact(text: str) -> str:
-    """Strike out everything in a text that has the form of a Stripe key, token, code or webhook secret."""
+    """Strike out everything in a text that has the form of a Stripe key, token, code or webhook secret, or of a token of ours."""
     return _SECRET.sub("[secret]", text)
 
 

@@ -52,9 +52,9 @@ class Site:
             password=PASSWORD,
         )
 
-    def joined(self, admin: Person, role: str) -> Person:
-        """Return somebody with a role, whose address is ``<role>@example.com``."""
-        token = self.app.people.invite(admin, f"{role}@example.com", role)
+    def joined(self, admin: Person, role: str, name: str = "") -> Person:
+        """Return somebody with a role, whose address is ``<role>@example.com``, or begins with another name."""
+        token = self.app.people.invite(admin, f"{name or role}@example.com", role)
         return self.app.people.accept(token, role.title(), PASSWORD)
 
     def client(self, person: Person | None = None, **headers: str) -> httpx2.Client:

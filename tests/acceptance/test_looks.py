@@ -19,6 +19,7 @@ MINE = (
     "/dashboards/payments",
     "/tables",
     "/tables/charges",
+    "/sql",
     "/profile",
     "/welcome",
     "/admin/people",

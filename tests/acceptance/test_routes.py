@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 from litestar import Litestar, Router, get
 from litestar.handlers import HTTPRouteHandler
 
-from takings.accounts import MATRIX, ROLES, Action, Person
+from takings.accounts import MATRIX, ROLES, Action, Person, Role
+from takings.store.schema import api_tokens
 from takings.web.built import assets
 from takings.web.context import Who
 from takings.web.guard import require_declared
@@ -28,6 +31,7 @@ class Way:
     path: str
     who: Who | Action
     signed: bool
+    api: bool
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -48,6 +52,7 @@ def walked(web: Litestar) -> Iterator[Way]:
                         re.sub(r"\{\w+:\w+\}", "none", route.path),
                         handler.opt["who"],
                         "signed" in handler.opt,
+                        "api" in handler.opt,
                     )
 
 
@@ -57,8 +62,11 @@ def people(site: Site, ada: Person) -> dict[str, Person]:
 
 
 def test_the_walk_sees_the_product(ways: list[Way]) -> None:
-    assert {"GET /", "GET /tables", "GET /admin/connections", "POST /admin/people/invite"} <= {str(way) for way in ways}
+    seen = {str(way) for way in ways}
+    assert {"GET /", "GET /tables", "GET /admin/connections", "POST /admin/people/invite"} <= seen
+    assert {"GET /api/v1/metrics", "POST /api/v1/query", "GET /api/v1/tables/none/rows/none"} <= seen
     assert len(ways) > 30
+    assert all(way.api == way.path.startswith("/api/") for way in ways)
 
 
 def test_a_route_that_does_not_say_who_may_use_it_keeps_the_product_from_starting() -> None:
@@ -78,14 +86,76 @@ def test_a_stranger_reaches_only_what_is_public(site: Site, ways: list[Way]) -> 
         for way in ways:
             if way.who is Who.PUBLIC:
                 continue
-            if way.method in SAFE:
+            if way.api:
+                assert told(page.request(way.method, way.path)) == (401, "api.token_needed"), way
+            elif way.method in SAFE:
                 answer = page.request(way.method, way.path)
                 assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/sign-in"), way
             else:
                 assert page.request(way.method, way.path, data={"_csrf": token}).status_code == 401, way
             refused = program.request(way.method, way.path)
             assert refused.status_code in (401, 403), way
-            assert refused.json().keys() >= {"status", "code", "sentence", "id"}, way
+            assert way.api or refused.json().keys() >= {"status", "code", "sentence", "id"}, way
+
+
+def told(answer: httpx2.Response) -> tuple[int, str]:
+    """Return status and code of an error of the API."""
+    assert set(answer.json()) == {"error"} and set(answer.json()["error"]) == {"code", "message"}
+    assert "set-cookie" not in answer.headers
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def borne(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_token_of_each_role_reaches_what_the_role_may_and_a_cookie_nothing(
+    role: Role, site: Site, ways: list[Way], people: dict[str, Person]
+) -> None:
+    """An administrator's token bears the role that was chosen for it, as anybody's own does."""
+    tokens = [site.app.tokens.make(person, "Walk", role) for person in (people["admin"], people[role])]
+    gone = site.app.tokens.make(people[role], "Gone", role)
+    assert site.app.tokens.revoke(people[role], site.app.tokens.list(people[role])[0].id)
+    with site.client(people[role]) as cookie, site.client() as program:
+        for way in (way for way in ways if way.api and way.who is not Who.PUBLIC):
+            assert isinstance(way.who, Action), way
+            assert told(cookie.request(way.method, way.path)) == (401, "api.token_needed"), way
+            for token in tokens:
+                answer = program.request(way.method, way.path, headers=borne(token))
+                if way.who in MATRIX[role]:
+                    assert answer.status_code in (200, 400, 404, 422, 503), (str(way), answer.status_code)
+                else:
+                    assert told(answer) == (403, "accounts.not_allowed"), way
+    with site.client(people[role], **borne(gone)) as both:
+        assert told(both.get("/api/v1/metrics")) == (401, "api.token_wrong")
+        assert both.get("/profile").status_code == 200, (
+            "a token says nothing to pages, and takes nothing from a session"
+        )
+
+
+@pytest.mark.parametrize("lost", ["expired", "disabled", "lesser", "foreign"])
+def test_a_token_that_has_lost_its_worth_reaches_nothing(
+    lost: str, site: Site, ways: list[Way], people: dict[str, Person]
+) -> None:
+    person, app = site.joined(people["admin"], "standard", name=lost), site.app
+    token = app.tokens.make(person, "Lost", "standard", app.clock.now().date() + timedelta(days=2))
+    good = {"accept": "application/json", **borne(token)}
+    with site.client(**good) as before:
+        assert before.get("/api/v1/metrics").status_code == 200
+    if lost == "expired":
+        with app.store.write() as db:
+            db.execute(sa.update(api_tokens).where(api_tokens.c.name == "Lost").values(expires_at=app.clock.now()))
+    elif lost == "disabled":
+        app.people.disable(people["admin"], person.id)
+    elif lost == "lesser":
+        app.people.change_role(people["admin"], person.id, "read_only")
+    else:
+        token = token[:-1] + ("A" if token[-1] != "A" else "B")
+    asked = [way for way in ways if way.api and way.who is not Who.PUBLIC][::4]  # fewer than may be wrong in a minute
+    with site.client(**borne(token)) as after:
+        for way in asked:
+            assert told(after.request(way.method, way.path)) == (401, "api.token_wrong"), way
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -94,7 +164,7 @@ def test_each_role_reaches_what_it_may_and_nothing_else(
 ) -> None:
     with site.client(people[role]) as client:
         token = csrf_of(client.get("/profile").text)
-        for way in ways:
+        for way in (way for way in ways if not way.api):
             permitted = not isinstance(way.who, Action) or way.who in MATRIX[people[role].role]
             if permitted and way.method not in SAFE:
                 continue  # what changes things has tests of its own
@@ -109,7 +179,7 @@ def test_each_role_reaches_what_it_may_and_nothing_else(
 def test_a_form_without_its_token_does_nothing(site: Site, ways: list[Way], ada: Person) -> None:
     with site.client(ada, accept="application/json") as client, site.client() as stranger:
         foreign = csrf_of(stranger.get("/sign-in").text)
-        for way in (way for way in ways if way.method not in SAFE and not way.signed):
+        for way in (way for way in ways if way.method not in SAFE and not way.signed and not way.api):
             for sent in ({}, {"_csrf": ""}, {"_csrf": foreign}):
                 answer = client.request(way.method, way.path, data=sent)
                 assert (answer.status_code, answer.json()["code"]) == (403, "web.form_stale"), way

@@ -364,7 +364,7 @@ def test_the_command_line_explains_and_lists(
     (made,) = said["sums"]
     assert [one["amount"] for one in made["figures"]] == [sum(one["amount"] for one in made["contributions"])]
     assert sum(int(one["value"]) for one in said["groups"]) == made["figures"][0]["amount"]
-    assert said["values"] == [{"currency": "eur", "value": str(made["figures"][0]["amount"])}]
+    assert said["values"] == [{"currency": "eur", "exponent": 2, "value": str(made["figures"][0]["amount"])}]
     assert [int(row[1]) for row in parts.warehouse.query(made["sql"]).rows] == [made["figures"][0]["amount"]]
     rate = json.loads(run("explain", "fee_rate", "--period", "2026-09", "--currency", "eur", "--json")[1])
     fees, volume = (one["figures"][0]["amount"] for one in rate["sums"])

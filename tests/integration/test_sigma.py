@@ -450,7 +450,7 @@ def test_the_command_answers_in_every_form_and_says_what_is_short(
     assert json.loads(test[1]) == [{"currency": c, "n": n} for c, n in ask(parts, text, test=True)]
     assert run("--dialect", "sigma", "select card_id from charges")[0] == 2
     code, _, err = run("--test", "SELECT count(*) FROM stripe.charges")
-    assert code == 2 and "--test" in err
+    assert code == 2 and "test data" in err
     # The simulated account has no Issuing: that is said, and is no fault of the reading.
     code, out, err = run("--dialect", "sigma", "--json", "select count(*) as n from issuing_cards")
     assert (code, json.loads(out)) == (0, [{"n": 0}]) and "issuing_cards" in err

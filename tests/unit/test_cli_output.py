@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from takings.cli import output
+from takings.answers.explanation import FEW
+from takings.answers.plain import distinct
+from takings.cli import explain, output
 from takings.cli.processes import restart_delay_s
-from takings.cli.query import Counted, distinct
+from takings.cli.query import Counted
 from takings.cli.up import address
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -109,3 +111,7 @@ def test_a_child_is_started_again_after_a_growing_pause() -> None:
 )
 def test_the_address_can_be_typed_in_a_browser(host: str, url: str) -> None:
     assert address(host, 80) == url
+
+
+def test_the_command_says_how_many_contributions_it_shows() -> None:
+    assert explain._SHOWN == FEW

@@ -32,6 +32,7 @@ ORDER = (
     "alerts",
     "reports",
     "app",
+    "answers",
     "web",
     "cli",
     "help",

@@ -16,6 +16,7 @@ from takings import errors
 from takings.cli import takings
 from takings.help.__main__ import FOLDER, filled
 from takings.settings import Settings, variable
+from takings.web.api.routes import describe
 from takings.words import LOCALES, sentences
 
 PAGES = (FOLDER / "contents.txt").read_text("utf-8").split()
@@ -95,6 +96,17 @@ def test_the_english_words_are_what_the_code_says() -> None:
             assert said[key] == flat(option.help), key
             used.add(key)
     assert set(said) == used, "Words of commands or options that are gone"
+
+
+def test_the_apis_routes_are_said_as_the_code_says_them_and_every_parameter_is_in_the_manual() -> None:
+    said = {key: both["en"] for key, both in sentences().items() if key.startswith("api.")}
+    for methods in describe()["paths"].values():
+        for operation in methods.values():
+            assert said.pop(f"api.{operation['operationId']}") == flat(operation["description"])
+            for parameter in operation.get("parameters", ()):
+                for locale in LOCALES:
+                    assert parameter["in"] == "path" or f"`{parameter['name']}`" in TEXTS[locale, "api"], parameter
+    assert not said, "Words of routes that are gone"
 
 
 def placeholders(sentence: object) -> set[str]:

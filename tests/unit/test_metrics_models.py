@@ -9,7 +9,7 @@ import sqlglot
 from sqlglot import exp
 
 from takings import catalog
-from takings.cli.explain import filter_of, period_of
+from takings.answers.asking import filter_of, period_of
 from takings.errors import Invalid
 from takings.metrics import Registry
 from takings.metrics.model import KNOWN_AT, LINE_COLUMNS, SPAN, BadModel, Model

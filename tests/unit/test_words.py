@@ -106,7 +106,18 @@ def test_what_the_code_says_exists(file: str, key: str) -> None:
 def raised_by_code() -> Iterator[tuple[str, str, str]]:
     """Yield file, code and English sentence of every error that these parts raise with a literal code."""
     kinds = {"Misconfigured", "Invalid", "NotFound", "NotAllowed", "Refused", "Unavailable", "Unexpected"}
-    for part in ("accounts", "connections", "metrics", "proof", "reports", "stripe", "sync", "warehouse", "web"):
+    for part in (
+        "accounts",
+        "answers",
+        "connections",
+        "metrics",
+        "proof",
+        "reports",
+        "stripe",
+        "sync",
+        "warehouse",
+        "web",
+    ):
         for path in sorted((SOURCE / part).rglob("*.py")):
             for call in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(call, ast.Call) and getattr(call.func, "id", "") in kinds and len(call.args) == 2:

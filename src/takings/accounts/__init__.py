@@ -1,5 +1,6 @@
-"""People, their roles and sessions, the company's settings, and the audit trail."""
+"""People, their roles, sessions and tokens, the company's settings, and the audit trail."""
 
+from takings.accounts.api_tokens import ApiTokens
 from takings.accounts.audit import Audit
 from takings.accounts.company import SetupToken, company
 from takings.accounts.model import (
@@ -7,6 +8,7 @@ from takings.accounts.model import (
     ROLES,
     THEMES,
     Action,
+    ApiToken,
     AuditEntry,
     Company,
     Invitation,
@@ -25,6 +27,8 @@ __all__ = [
     "ROLES",
     "THEMES",
     "Action",
+    "ApiToken",
+    "ApiTokens",
     "Audit",
     "AuditEntry",
     "Company",

@@ -109,6 +109,25 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """A token by which a person's programs ask the API. The token itself is never stored.
+
+    Attributes:
+        name: What it is for.
+        role: What it may do.
+        expires_at: From then on it opens nothing; None: until it is revoked.
+        used_at: When it was last used, to within five minutes; None: never.
+    """
+
+    id: str
+    name: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime | None
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """Something somebody did.
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from takings.accounts.audit import Audit
 from takings.accounts.company import require_currency, require_locale, require_zone
-from takings.accounts.model import ROLES, THEMES, Action, Invitation, Person, Role, Theme, require
+from takings.accounts.model import MATRIX, ROLES, THEMES, Action, Invitation, Person, Role, Theme, require
 from takings.accounts.passwords import Passwords, require_good
 from takings.accounts.tokens import hashed, new_id, new_token
 from takings.clock import Clock
@@ -320,7 +320,7 @@ class People:
         return person
 
     def change_role(self, by: Person, person_id: str, role: str) -> None:
-        """Give somebody another role and sign them out everywhere, so that no session outlives its rights.
+        """Give somebody another role and sign them out everywhere, so that no session or token outlives its rights.
 
         Raises:
             NotAllowed: Not an administrator.
@@ -337,6 +337,9 @@ class People:
                 self._require_another_admin(connection, person_id)
             connection.execute(sa.update(s.people).where(s.people.c.id == person_id).values(role=wanted))
             connection.execute(sa.delete(s.sessions).where(s.sessions.c.person_id == person_id))
+            beyond = [one for one in ROLES if not MATRIX[one] <= MATRIX[wanted]]
+            t = s.api_tokens.c
+            connection.execute(sa.delete(s.api_tokens).where(t.person_id == person_id, t.role.in_(beyond)))
             self._audit.record_in(connection, by, "person.role_changed", person.email, before=person.role, after=wanted)
 
     def disable(self, by: Person, person_id: str) -> None:
@@ -358,6 +361,7 @@ class People:
                 sa.update(s.people).where(s.people.c.id == person_id).values(disabled_at=self._clock.now())
             )
             connection.execute(sa.delete(s.sessions).where(s.sessions.c.person_id == person_id))
+            connection.execute(sa.delete(s.api_tokens).where(s.api_tokens.c.person_id == person_id))
             self._audit.record_in(connection, by, "person.disabled", person.email)
 
     def enable(self, by: Person, person_id: str) -> None:

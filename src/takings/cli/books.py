@@ -83,8 +83,9 @@ def reopen(month: str, home: Path | None) -> None:
 @home_option
 def show(metric: str, month: str, account: str | None, test: bool, as_json: bool, home: Path | None) -> int:
     """Show METRIC of MONTH: what is its own, and corrections of closed months that became known while it was open."""
+    from takings.answers.explanation import missing_here
     from takings.cli.common import opened, settings_for
-    from takings.cli.explain import missing_here, say_missing, spoken
+    from takings.cli.explain import say_missing, spoken
     from takings.cli.output import print_json, print_table
     from takings.metrics import Question
 
@@ -142,8 +143,10 @@ def restatements(
     metric: str, period: str | None, account: str | None, test: bool, with_lines: bool, as_json: bool, home: Path | None
 ) -> int:
     """Show how METRIC of months that had ended has changed since, when that became known, and by which objects."""
+    from takings.answers.asking import period_of
+    from takings.answers.explanation import missing_here
     from takings.cli.common import opened, settings_for
-    from takings.cli.explain import missing_here, period_of, say_missing, spoken
+    from takings.cli.explain import say_missing, spoken
     from takings.cli.output import moment, print_json, print_table
     from takings.metrics import Question
 

@@ -12,7 +12,6 @@ import click
 
 if TYPE_CHECKING:
     from takings.app import App
-    from takings.connections.model import Connection
     from takings.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -95,27 +94,6 @@ def opened(settings: Settings) -> Iterator[App]:
             yield parts
         finally:
             parts.close()
-
-
-def find_connection(app: App, name: str) -> Connection:
-    """Return the connection that a person names: by name, id or Stripe account, in that order.
-
-    Raises:
-        NotFound: There is none, or several bear the account (live and test); the sentence lists the names there are.
-    """
-    from takings.errors import NotFound
-
-    every = app.connections.all()
-    for matches in (
-        [c for c in every if c.name == name],
-        [c for c in every if c.id == name],
-        [c for c in every if c.name.casefold() == name.casefold()],
-        [c for c in every if c.account_id == name],
-    ):
-        if len(matches) == 1:
-            return matches[0]
-    names = ", ".join(f"“{c.name}”" for c in every) or "none yet: add one with `takings connect`"
-    raise NotFound("connection.unknown_name", f"No connection is called “{name}”. There are: {names}.", name=name)
 
 
 def can_ask() -> bool:

@@ -56,10 +56,10 @@ def compare(
 
     Ends with 0 only when everything ties.
     """
+    from takings.answers.asking import period_of, require_zone
     from takings.cli.common import opened, settings_for
-    from takings.cli.explain import period_of
     from takings.cli.output import print_json
-    from takings.cli.report import require_zone, say_lacking
+    from takings.cli.report import say_lacking
     from takings.errors import NotFound
     from takings.reports import read_file
     from takings.warehouse import Scope

@@ -75,7 +75,8 @@ def connect(
     The key comes from --api-key, --api-key-file, TAKINGS_API_KEY or a prompt, and is stored encrypted. What the key
     opens is shown first; at a terminal you are asked before anything is stored.
     """
-    from takings.cli.common import can_ask, find_connection, opened, settings_for
+    from takings.answers.asking import find_connection
+    from takings.cli.common import can_ask, opened, settings_for
     from takings.connections import key_credentials, read_accounts, read_key
     from takings.errors import Invalid
 

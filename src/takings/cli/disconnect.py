@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @home_option
 def disconnect(name: str, purge: bool, yes: bool, as_json: bool, home: Path | None) -> None:
     """End the connection NAME: its credentials are deleted, its data are kept unless --purge is given."""
-    from takings.cli.common import can_ask, find_connection, opened, settings_for
+    from takings.answers.asking import find_connection
+    from takings.cli.common import can_ask, opened, settings_for
     from takings.cli.output import print_json
     from takings.errors import Invalid
 

@@ -69,7 +69,7 @@ def journal(period: str, booked: bool, account: str | None, test: bool, form: st
     The accounts are those of Stripe's Revenue Recognition, days are in UTC, amounts in major units. Ends with 1 when a
     table it comes from has not been read completely.
     """
-    from takings.cli.explain import period_of
+    from takings.answers.asking import period_of
 
     start, end = period_of(period)
     with _built(home, account, not test) as (app, code):
@@ -154,7 +154,7 @@ def waterfall(period: str, until: str | None, account: str | None, test: bool, f
     What refunds, disputes, credit notes and voids take back counts in the month it happened. In major units, months in UTC.
     Ends with 1 when a table it comes from has not been read completely.
     """
-    from takings.cli.explain import period_of
+    from takings.answers.asking import period_of
     from takings.money import Money
 
     start, end = period_of(period)
@@ -190,7 +190,7 @@ def _statement(
 
     As booked, the last column is how much of the period's movement corrects closed months, in the account's own direction.
     """
-    from takings.cli.explain import period_of
+    from takings.answers.asking import period_of
     from takings.money import Money
 
     start, end = period_of(period)
@@ -231,8 +231,9 @@ def _statement(
 @contextmanager
 def _built(home: Path | None, account: str | None, livemode: bool) -> Iterator[tuple[App, Callable[[], int]]]:
     """Lend the parts with the journal up to date, and what says whether a table behind it is short, and ends with 1 then."""
+    from takings.answers.explanation import missing_here
     from takings.cli.common import opened, settings_for
-    from takings.cli.explain import missing_here, say_missing
+    from takings.cli.explain import say_missing
     from takings.metrics import Question
 
     code = 0

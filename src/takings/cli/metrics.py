@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,8 +12,7 @@ from takings.cli.common import home_option, json_option
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from takings.app import App
-    from takings.metrics import Built, Derived, Measure
+    from takings.metrics import Built
 
 _OF = {"built": "fresh"}
 
@@ -25,6 +24,7 @@ _OF = {"built": "fresh"}
 @home_option
 def metrics(build: bool, anew: bool, as_json: bool, home: Path | None) -> int:
     """List every metric with its meaning; `takings explain METRIC` answers and explains one."""
+    from takings.answers.explanation import described, every_figure
     from takings.cli.common import opened, settings_for
     from takings.cli.output import print_json, print_table
     from takings.errors import Invalid
@@ -56,10 +56,9 @@ def metrics(build: bool, anew: bool, as_json: bool, home: Path | None) -> int:
                         err=True,
                     )
             return say_failed(built)
-        names = sorted((*app.registry.measures, *app.registry.derived))
-        figures = [app.registry.figure(name) for name in names]
+        figures = every_figure(app)
         if as_json:
-            print_json([_plain(app, one) for one in figures])
+            print_json([described(app, one) for one in figures])
             return 0
         for one in figures:
             click.echo(f"{one.name}: {one.title['en']}")
@@ -82,24 +81,3 @@ def say_failed(built: Iterable[Built]) -> int:
             err=True,
         )
     return 1 if failed else 0
-
-
-def _plain(app: App, figure: Measure | Derived) -> dict[str, Any]:
-    from takings.metrics import Measure
-
-    behind = app.registry.behind(figure.name)
-    own = (
-        {"kind": figure.sum, "parts": list(figure.parts)}
-        if isinstance(figure, Measure)
-        else {"kind": "derived", "over": figure.over, "under": figure.under, "times": figure.times, "days": figure.days}
-    )
-    return {
-        "metric": figure.name,
-        "title": figure.title,
-        "meaning": figure.meaning,
-        "unit": figure.unit,
-        **own,
-        "days": "UTC" if all(one.utc for one in behind) else "reporting zone",
-        "cuts": list(app.figures.cuts(figure.name)),
-        "source": figure.source,
-    }

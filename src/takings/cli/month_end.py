@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +12,6 @@ from takings.cli.common import home_option, json_option
 
 if TYPE_CHECKING:
     from takings.app import App
-    from takings.connections import Connection
     from takings.proof import Statement
 
 DIFFERS = 1
@@ -49,6 +48,8 @@ def month_end(
 
     Days are those of UTC. Ends with 0 only when everything ties and Stripe's balance was asked for.
     """
+    from takings.answers.asking import accounts_of, days_of
+    from takings.answers.month_end import described
     from takings.cli.common import opened, settings_for
     from takings.cli.output import print_json
     from takings.errors import Invalid
@@ -77,37 +78,6 @@ def month_end(
             for one in found:
                 show(one)
     return DIFFERS if not found or any(one.state not in ("proven", "open") for one in found) else 0
-
-
-def accounts_of(app: App, name: str | None, test: bool) -> list[Connection]:
-    """Return the accounts that are meant: the one named, or all that are live (or all that are not).
-
-    Raises:
-        NotFound: None bears that name, or there is none at all.
-    """
-    from takings.cli.common import find_connection
-    from takings.errors import NotFound
-
-    if name is not None:
-        return [find_connection(app, name)]
-    found = [one for one in app.connections.all() if one.livemode is not test]
-    if not found:
-        raise NotFound("sync.nothing", "No connection is there to be read: add one with `takings connect`.")
-    return found
-
-
-def days_of(app: App, period: str | None) -> tuple[date, date]:
-    """Return the first day and the day after the last; the last month that is over in UTC where none are given.
-
-    Raises:
-        Invalid: It is no period.
-    """
-    from takings.cli.explain import period_of
-
-    if period is not None:
-        return period_of(period)
-    end = app.clock.now().date().replace(day=1)
-    return (end - timedelta(days=1)).replace(day=1), end
 
 
 def write(app: App, one: Statement, output: Path, language: str) -> None:
@@ -178,77 +148,3 @@ def show(one: Statement) -> None:
         for line in dict.fromkeys(remedy_text(each, words) for each in one.untied):
             click.echo(line)
     click.echo()
-
-
-def described(one: Statement) -> dict[str, Any]:
-    """Return a statement for programs; amounts in minor units."""
-    return {
-        "account": one.scope.account,
-        "livemode": one.scope.livemode,
-        "connection": one.account_name,
-        "currency": one.currency,
-        "start": one.start,
-        "end": one.end,
-        "state": one.state,
-        "opening": one.opening,
-        "gross": one.gross,
-        "fee": one.fee,
-        "payouts": one.paid_out,
-        "closing": one.closing,
-        "in_transit": one.in_transit,
-        "rows": one.rows,
-        "known_at": one.known_at,
-        "reasons": [{"code": each.code, "sentence": each.sentence} for each in one.reasons],
-        "checkpoints": [
-            {"at": each.at, "through": each.through, "stripe": each.stripe, "then": each.then, "now": each.now}
-            for each in one.checkpoints
-        ],
-        "days": [
-            {
-                "day": each.day,
-                "opening": each.opening,
-                "gross": each.gross,
-                "fee": each.fee,
-                "payouts": each.payouts,
-                "closing": each.closing,
-                "difference": each.difference,
-                "asked": each.checkpoint is not None,
-            }
-            for each in one.days
-        ],
-        "categories": [
-            {
-                "category": each.category,
-                "count": each.count,
-                "gross": each.gross,
-                "fee": each.fee,
-                "net": each.net,
-            }
-            for each in one.categories
-        ],
-        "payout_list": [
-            {
-                "id": each.id,
-                "created": each.created,
-                "arrival": each.arrival,
-                "amount": each.amount,
-                "net": each.net,
-                "transactions": each.transactions,
-                "state": each.state,
-            }
-            for each in one.payouts
-        ],
-        "untied": [
-            {
-                "kind": each.kind,
-                "table": each.table,
-                "id": each.id,
-                "at": each.at,
-                "field": each.field,
-                "stripe": each.stripe,
-                "here": each.ours,
-            }
-            for each in one.untied
-        ],
-        "cut": one.cut,
-    }

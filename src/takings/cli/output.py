@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from decimal import Decimal
-from typing import IO, Any
-from uuid import UUID
+from typing import IO
 
 import click
 
+from takings.answers.plain import moment, plain, write_csv, write_json_rows
 
-def plain(value: object) -> Any:
-    """Turn a value into what JSON can hold.
-
-    Decimals become strings, since a JSON number would round them; moments become RFC 3339 in UTC.
-    """
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, datetime | date | time):
-        return moment(value)
-    if isinstance(value, Decimal | UUID | timedelta):
-        return str(value)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).hex()
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, Iterable):
-        return [plain(inner) for inner in value]
-    return str(value)
-
-
-def moment(value: datetime | date | time) -> str:
-    """Print a moment in UTC, RFC 3339, without microseconds where they are nought; a naive one as it stands."""
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        from datetime import UTC
-
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return value.isoformat()
+__all__ = [
+    "ago",
+    "bytes_said",
+    "moment",
+    "plain",
+    "print_json",
+    "print_table",
+    "progress",
+    "write_csv",
+    "write_json_rows",
+]
 
 
 def ago(value: datetime | None, now: datetime) -> str:
@@ -132,29 +115,3 @@ def _cell(value: object) -> str:
         return str(value)
     shown = plain(value)
     return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
-
-
-def write_json_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], to: IO[str]) -> None:
-    """Write rows as one JSON array of objects, a row a line."""
-    first = True
-    to.write("[")
-    for row in rows:
-        to.write("\n" if first else ",\n")
-        to.write(json.dumps(dict(zip(columns, map(plain, row), strict=True)), ensure_ascii=False))
-        first = False
-    to.write("]\n" if first else "\n]\n")
-
-
-def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], to: IO[str]) -> None:
-    """Write rows as CSV with a heading, RFC 4180 quoting and plain line ends; ``NULL`` is an empty field."""
-    writer = csv.writer(to, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow(["" if value is None else _csv_cell(value) for value in row])
-
-
-def _csv_cell(value: object) -> object:
-    shown = plain(value)
-    if isinstance(shown, bool):
-        return "true" if shown else "false"
-    return shown if isinstance(shown, str | int | float) else json.dumps(shown, ensure_ascii=False)

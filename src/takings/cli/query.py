@@ -13,6 +13,8 @@ import click
 from takings.cli.common import home_option
 
 if TYPE_CHECKING:
+    from takings.answers.query import Dialect
+    from takings.reports import Missing
     from takings.warehouse import Among, Warehouse
 
 TABLE_ROWS = 1000
@@ -56,7 +58,7 @@ def query(
     as_json: bool,
     limit: int | None,
     output: Path | None,
-    dialect: str,
+    dialect: Dialect,
     account: str | None,
     test: bool,
     home: Path | None,
@@ -68,11 +70,10 @@ def query(
     been read completely.
     """
     from takings import catalog
+    from takings.answers.query import as_asked, asked, is_of_sigma
     from takings.cli.common import opened, settings_for
     from takings.cli.explain import INCOMPLETE
     from takings.errors import Invalid
-    from takings.reports import Missing, missing_from
-    from takings.reports.sigma import Asked, Sigma, among
     from takings.warehouse import Warehouse
 
     form = "json" if as_json else form or _form_of(output)
@@ -82,16 +83,13 @@ def query(
         limit = TABLE_ROWS
     statement = sys.stdin.read() if sql == "-" else sql
     settings = settings_for(home=home)
-    of_sigma = dialect == "sigma" or "sigma." in statement.lower()
-    if (account or test) and not of_sigma:
-        raise Invalid("query.not_sigma", "--account and --test choose among Sigma's tables: the query names none.")
-    missing: list[Missing] = []
-    if of_sigma:
+    missing: tuple[Missing, ...] = ()
+    if is_of_sigma(statement, dialect) or account or test:
         with opened(settings) as app:
-            whose = among(app.connections.all(), account, test=test)
-            asked = Sigma(app.store).ask(statement, whose) if dialect == "sigma" else Asked(statement, frozenset())
-            rows, more = _write(app.warehouse, asked.sql, form, limit, output, whose)
-            missing = missing_from(app.connections, app.health, asked.reads, whose.livemode, whose.accounts)
+            question = asked(app, statement, dialect, account, test=test)
+            with as_asked(dialect):
+                rows, more = _write(app.warehouse, question.sql, form, limit, output, question.among)
+            missing = question.missing
     else:
         with Warehouse.open(settings, catalog.load()) as warehouse:
             rows, more = _write(warehouse, statement, form, limit, output)
@@ -120,6 +118,7 @@ def _write(
     Raises:
         Misconfigured: The file cannot be written.
     """
+    from takings.answers.plain import distinct
     from takings.cli import output as out
     from takings.errors import Misconfigured
     from takings.warehouse import EVERYBODY
@@ -180,15 +179,3 @@ class Counted:
                     return
                 self.count += 1
                 yield row
-
-
-def distinct(names: list[str]) -> list[str]:
-    """Return column names of which no two are the same: the second ``id`` becomes ``id_2``."""
-    result: list[str] = []
-    for name in names:
-        number, fresh = 1, name
-        while fresh in result:
-            number += 1
-            fresh = f"{name}_{number}"
-        result.append(fresh)
-    return result

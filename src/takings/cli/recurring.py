@@ -48,8 +48,8 @@ def recurring(
 
     Each figure names its policy: stripe, chartmogul-like, conservative, or one of policies.toml in the data folder.
     """
+    from takings.answers.asking import period_of
     from takings.cli.common import opened, settings_for
-    from takings.cli.explain import period_of
     from takings.errors import Invalid
     from takings.metrics.policies import policy, read
 

@@ -61,8 +61,8 @@ def report(
 
     Ends with 1 when not everything that it sums is here: it says on standard error what is missing.
     """
+    from takings.answers.asking import days_of, require_zone, the_account
     from takings.cli.common import opened, settings_for
-    from takings.cli.month_end import days_of
     from takings.errors import Invalid
     from takings.reports import Span
     from takings.warehouse import Scope
@@ -85,39 +85,6 @@ def report(
         sheet = app.stripe_reports.sheet(report, span, itemized=itemized)  # type: ignore[arg-type]  # click checked it
         write(sheet, form, output)
         return say_lacking(app, connection, end)
-
-
-def the_account(app: App, name: str | None) -> Connection:
-    """Return the account that is meant: the one named, or the only live one.
-
-    Raises:
-        NotFound: None bears that name.
-        Invalid: There are several, and none is named.
-    """
-    from takings.cli.month_end import accounts_of
-    from takings.errors import Invalid
-
-    found = accounts_of(app, name, False)
-    if len(found) > 1:
-        names = ", ".join(f"“{one.name}”" for one in found)
-        raise Invalid("cli.which_account", f"Which account is meant? There are: {names}.", names=names)
-    return found[0]
-
-
-def require_zone(zone: str) -> None:
-    """Check that a zone is known.
-
-    Raises:
-        Invalid: It is not.
-    """
-    from zoneinfo import ZoneInfo
-
-    from takings.errors import Invalid
-
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError) as error:
-        raise Invalid("cli.no_zone", f"“{zone}” is no time zone: write it as Europe/Paris.", zone=zone) from error
 
 
 def say_lacking(app: App, connection: Connection, end: date) -> int:

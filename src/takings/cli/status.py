@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,9 @@ from takings.cli.common import home_option, json_option
 
 if TYPE_CHECKING:
     from takings.app import App
-    from takings.connections import Connection, Family, Progress, Standing
+    from takings.connections import Family, Progress, Standing
 
 NOTEWORTHY = ("running", "partial", "forbidden")
-#: Days over which differences are counted.
-DRIFT_DAYS = 7
 
 
 @click.command(short_help="Show how the connections stand.")
@@ -25,6 +22,7 @@ DRIFT_DAYS = 7
 @home_option
 def status(accounts: bool, as_json: bool, home: Path | None) -> None:
     """Show connections, how far their data reach, and what is going on."""
+    from takings.answers.status import connections
     from takings.cli.common import opened, settings_for
     from takings.cli.output import print_json
     from takings.cli.processes import running
@@ -33,27 +31,14 @@ def status(accounts: bool, as_json: bool, home: Path | None) -> None:
     settings = settings_for(home=home)
     up = running(settings.home)
     with opened(settings) as app:
+        if as_json:
+            print_json({"home": str(settings.home), "url": (up or {}).get("url"), **connections(app, every=accounts)})
+            return
         now = app.clock.now()
         shown = standings(app.store) if accounts else own_standings(app.store)
         found = [(standing, progress(app.store, standing.connection.id, now)) for standing in shown]
         platforms = families(app.store)
         worker = worker_is_there(app.store, now)
-        if as_json:
-            print_json(
-                {
-                    "home": str(settings.home),
-                    "url": (up or {}).get("url"),
-                    "worker": worker,
-                    "connections": [
-                        {
-                            **described(standing, at, platforms.get(standing.connection.id)),
-                            "health": health(app, standing.connection),
-                        }
-                        for standing, at in found
-                    ],
-                }
-            )
-            return
         click.echo(f"Data folder  {settings.home}")
         click.echo(
             f"Web          {(up or {}).get('url', 'starting') if up is not None else 'not running: `takings up`'}"
@@ -63,6 +48,7 @@ def status(accounts: bool, as_json: bool, home: Path | None) -> None:
 
 
 def _show(app: App, found: list[tuple[Standing, Progress]], platforms: dict[str, Family]) -> None:
+    from takings.answers.status import health
     from takings.cli.output import ago, print_table
 
     if not found:
@@ -109,57 +95,6 @@ def _show(app: App, found: list[tuple[Standing, Progress]], platforms: dict[str,
             )
 
 
-def health(app: App, connection: Connection) -> dict[str, Any]:
-    """Return how in step a connection is, for programs: how far it follows, what differed, what its requests come to."""
-    from zoneinfo import ZoneInfo
-
-    from takings.accounts import company
-
-    firm = company(app.store)
-    zone, now = ZoneInfo(firm.time_zone if firm else "UTC"), app.clock.now()
-    tables = app.health.tables(connection.id)
-    found = app.health.health(connection, tables, now, zone)
-    following, budget = found.following, app.health.budget(connection, now, found.following)
-    drift = app.health.drift(connection.id, now - timedelta(days=DRIFT_DAYS), zone)
-    by_table: dict[str, int] = {}
-    for one in drift:
-        by_table[one.table] = by_table.get(one.table, 0) + one.rows
-    return {
-        "word": found.word,
-        "as_of": found.as_of,
-        "lag_seconds": None if found.lag is None else round(found.lag.total_seconds()),
-        "oldest": min((one.as_of for one in tables if one.rows and one.as_of), default=None),
-        "events_read_to": following.read_to,
-        "gap": None if following.gap_from is None else {"start": following.gap_from, "end": following.gap_to},
-        "drift": {"days": DRIFT_DAYS, "rows": sum(by_table.values()), "by_table": by_table, "open": found.open},
-        "verified": None
-        if found.proof is None
-        else {
-            "at": found.proof.at,
-            "tied": found.proof.tied,
-            "whole": found.proof.whole,
-            "differences": found.proof.differences,
-        },
-        "requests": {
-            "days": 30,
-            "used": budget.spent,
-            "by_purpose": dict(budget.used),
-            "limit": budget.limit,
-            "forecast": budget.forecast or None,
-            "follow_every_seconds": round(budget.follow_every.total_seconds()),
-        },
-        "tables": {
-            one.table: {
-                "state": one.state,
-                "complete_as_of": one.as_of,
-                "compared_at": one.compared_at,
-                "rows": one.rows,
-            }
-            for one in tables
-        },
-    }
-
-
 def health_said(known: dict[str, Any]) -> str:
     """Return in a sentence what differed of late, how it was verified, and what requests came to."""
     drift, requests, verified = known["drift"], known["requests"], known["verified"]
@@ -182,52 +117,3 @@ def health_said(known: dict[str, Any]) -> str:
     forecast = "" if requests["forecast"] is None else f", about {requests['forecast']:,} forecast"
     pieces.append(f"{requests['used']:,} of {requests['limit']:,} requests in {requests['days']} days{forecast}")
     return "; ".join(pieces) + "."
-
-
-def described(standing: Standing, at: Progress, family: Family | None = None) -> dict[str, Any]:
-    """Return everything that is known of a connection and what is connected to it, for programs."""
-    connection, run = standing.connection, at.run
-    return {
-        "id": connection.id,
-        "name": connection.name,
-        "source": connection.source,
-        "account": connection.account_id,
-        "account_name": connection.account_name,
-        "livemode": connection.livemode,
-        "platform": connection.platform_id,
-        "connected_accounts": None
-        if family is None
-        else {"total": family.total, "by_status": family.counts, "rows": family.rows},
-        "status": standing.status,
-        "reason": connection.reason or (run.reason if run else None),
-        "reason_code": connection.reason_code or (run.reason_code if run else None),
-        "rows": standing.rows,
-        "complete_as_of": standing.fresh_as_of,
-        "last_sync_at": connection.last_sync_at,
-        "next_sync_at": connection.next_sync_at,
-        "progress": standing.progress,
-        "run": None
-        if run is None
-        else {
-            "kind": run.kind,
-            "state": run.state,
-            "rows": run.rows,
-            "requests": run.requests,
-            "started_at": run.started_at,
-            "ended_at": run.ended_at,
-            "rows_per_second": run.rate,
-        },
-        "lists": [
-            {
-                "list": one.path,
-                "table": one.table,
-                "state": one.state,
-                "rows": one.rows,
-                "done": one.share,
-                "reason": one.reason,
-                "reason_code": one.reason_code,
-                "complete_as_of": one.complete_as_of,
-            }
-            for one in at.lists
-        ],
-    }

@@ -98,7 +98,7 @@ def chosen(app: App, name: str | None) -> list[Connection]:
     Raises:
         NotFound: None bears that name, or there is none at all.
     """
-    from takings.cli.common import find_connection
+    from takings.answers.asking import find_connection
     from takings.errors import NotFound
 
     if name is not None:

@@ -15,27 +15,15 @@ from takings.cli.common import home_option, json_option
 @home_option
 def tables(every: bool, as_json: bool, home: Path | None) -> None:
     """List the tables of the warehouse with their rows and freshness."""
+    from takings.answers.tables import described, of
     from takings.cli.common import opened, settings_for
     from takings.cli.output import ago, print_json, print_table
-    from takings.reports import Tables
 
     with opened(settings_for(home=home)) as app:
-        found = [table for table in Tables(app.warehouse, app.catalog, app.store).all() if every or table.rows]
+        found = [table for table in of(app).all() if every or table.rows]
         now = app.clock.now()
     if as_json:
-        print_json(
-            [
-                {
-                    "table": table.name,
-                    "rows": table.rows or 0,
-                    "columns": table.columns,
-                    "state": table.state,
-                    "complete_as_of": table.complete_as_of,
-                    "reason": table.reason,
-                }
-                for table in found
-            ]
-        )
+        print_json([described(table) for table in found])
     elif found:
         print_table(
             ["table", "rows", "columns", "state", "complete as of"],

@@ -31,7 +31,8 @@ def webhook(name: str, add_secret: str | None, remove: str | None, as_json: bool
 
     A webhook only makes things sooner: without one nothing is missed.
     """
-    from takings.cli.common import find_connection, opened, settings_for
+    from takings.answers.asking import find_connection
+    from takings.cli.common import opened, settings_for
     from takings.cli.output import ago, print_json
     from takings.connections.webhooks import address
 

@@ -1,4 +1,4 @@
-"""Write the generated parts of the manual (settings, commands, figures, Sigma): ``python -m takings.help``."""
+"""Write the generated parts of the manual (settings, commands, figures, Sigma, the API): ``python -m takings.help``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 import click
 
 from takings import catalog
+from takings.accounts import MATRIX, ROLES, Action
 from takings.cli import takings
 from takings.metrics import Derived, Measure, Registry
 from takings.reports import load_dashboards
 from takings.settings import Settings, variable
 from takings.warehouse.sigma import load, reason
+from takings.web.api.routes import describe
 from takings.words import LOCALES, Words
 
 FOLDER = Path(__file__).parent
@@ -35,6 +37,8 @@ _HEADINGS = {
         "given": "Tables that Stripe's API gives",
         "not_here": "Not here",
         "why": "Why",
+        "route": "Route",
+        "role": "Least role",
     },
     "fr": {
         "variable": "Variable",
@@ -52,6 +56,8 @@ _HEADINGS = {
         "given": "Tables que donne l’API de Stripe",
         "not_here": "Absente",
         "why": "Pourquoi",
+        "route": "Route",
+        "role": "Rôle minimal",
     },
 }
 
@@ -128,6 +134,20 @@ def sigma_table(locale: str) -> str:
     return "\n".join(lines)
 
 
+def api_table(locale: str) -> str:
+    """Return the table of the API's routes with what each gives and the least role that may use it, in one language."""
+    words, heads = Words(locale), _HEADINGS[locale]
+    lines = [f"| {heads['route']} | {heads['meaning']} | {heads['role']} |", "| --- | --- | --- |"]
+    for path, methods in describe()["paths"].items():
+        for method, operation in methods.items():
+            actions = {Action(name) for scopes in operation["security"] for one in scopes.values() for name in one}
+            least = next(role for role in reversed(ROLES) if actions <= MATRIX[role])
+            role = words(f"accounts.role_{least}") if actions else "–"
+            said = words(f"api.{operation['operationId']}")
+            lines.append(f"| `{method.upper()} {path}` | {said} | {role} |")
+    return "\n".join(lines)
+
+
 def sentence(locale: str, command: str, what: str) -> str:
     """Return the sentence on a command (``about``) or on one of its options, in one language."""
     words = Words(locale)
@@ -159,6 +179,7 @@ def filled(text: str, locale: str) -> str:
         ("figures", figure_tables),
         ("dashboards", dashboards_table),
         ("sigma", sigma_table),
+        ("api", api_table),
     ):
         opening, closing = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         if opening not in text:

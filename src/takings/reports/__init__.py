@@ -12,10 +12,11 @@ from takings.reports.links import in_stripe
 from takings.reports.pdf import Document, to_pdf
 from takings.reports.question import Question, Scope, State, parse, scopes
 from takings.reports.ranges import COMPARES, GRAINS, PRESETS, Bucket, Compare, Days, Grain, Preset
+from takings.reports.saved import SavedQueries, SavedQuery
 from takings.reports.stripe_compare import Comparison, Difference, StripeCompare
 from takings.reports.stripe_files import StripeFile, read_file
 from takings.reports.stripe_reports import REPORTS, ReportName, Span, StripeReports
-from takings.reports.tables import ColumnInfo, Tables, TableSummary
+from takings.reports.tables import ColumnInfo, Key, Tables, TableSummary
 
 __all__ = [
     "AGES",
@@ -41,6 +42,7 @@ __all__ = [
     "Drill",
     "Figure",
     "Grain",
+    "Key",
     "Line",
     "Missing",
     "Payment",
@@ -50,6 +52,8 @@ __all__ = [
     "Reading",
     "ReportName",
     "Reports",
+    "SavedQueries",
+    "SavedQuery",
     "Scope",
     "Sheet",
     "Span",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import sqlalchemy as sa
 
@@ -25,6 +25,19 @@ State = Literal["running", "partial", "waiting", "complete", "forbidden", "unava
 _WORST_FIRST: Final[tuple[State, ...]] = ("running", "partial", "waiting", "complete", "forbidden", "unavailable")
 
 PREVIEW_ROWS: Final = 50
+
+_NUMBERS: Final = (
+    "BIGINT",
+    "DECIMAL",
+    "DOUBLE",
+    "FLOAT",
+    "HUGEINT",
+    "INTEGER",
+    "SMALLINT",
+    "TINYINT",
+    "UBIGINT",
+    "UINTEGER",
+)
 
 _AMONG: Final = " AND _account IN (SELECT unnest($accounts)) AND _livemode = $livemode"
 
@@ -66,6 +79,14 @@ class ColumnInfo:
     type: str
     kind: str
     description: str
+
+
+class Key(NamedTuple):
+    """What no two rows of a table share, and what they are ordered by."""
+
+    id: str
+    account: str
+    livemode: bool
 
 
 class Tables:
@@ -184,6 +205,53 @@ class Tables:
             raise missing
         return dict(zip((column.name for column in info.columns), rows[0], strict=True))
 
+    def page(
+        self,
+        name: str,
+        limit: int,
+        *,
+        after: Key | None = None,
+        account: str | None = None,
+        livemode: bool | None = None,
+        id_: str | None = None,
+    ) -> tuple[list[dict[str, Any]], Key | None]:
+        """Return some rows in the order of their keys, also those that Stripe has deleted since, and the key of the last.
+
+        Args:
+            name: Which table.
+            limit: Most rows.
+            after: Only rows behind this key, such as the last of the page before.
+            account: Only this account's.
+            livemode: Only live data, or only that of sandboxes; None: both.
+            id_: Only those with this id: several accounts may have one.
+
+        Returns:
+            The rows by column, and the key that the next page begins after; None: there are no more.
+
+        Raises:
+            NotFound: There is no such table.
+        """
+        info = self.find(name)
+        values: dict[str, Any] = {}
+        where = ["true"]
+        for column, value in (("_account", account), ("_livemode", livemode), ("id", id_)):
+            if value is not None:
+                values[column] = value
+                where.append(f"{column} = ${column}")
+        if after is not None:
+            values |= {"after_id": after.id, "after_account": after.account, "after_livemode": after.livemode}
+            where.append("id >= $after_id")  # by this alone whole files are left out
+            where.append("(id, _account, _livemode) > ($after_id, $after_account, $after_livemode)")
+        sql = (
+            f"SELECT {_names(info)} FROM {_quoted(info)} WHERE {' AND '.join(where)} "
+            f"ORDER BY id, _account, _livemode LIMIT {limit + 1:d}"
+        )
+        names = [column.name for column in info.columns]
+        found = [dict(zip(names, row, strict=True)) for row in self._warehouse.query(sql, values or None).rows]
+        rows = found[:limit]
+        more = len(found) > limit
+        return rows, Key(rows[-1]["id"], rows[-1]["_account"], rows[-1]["_livemode"]) if more else None
+
     def sheet(self, name: str, zone: str, scope: Scope | None = None) -> Sheet:
         """Return a whole table for export: every row, also those that Stripe has deleted since (``_deleted_at`` is set).
 
@@ -196,7 +264,7 @@ class Tables:
             NotFound: There is no such table.
         """
         info = self.find(name)
-        columns = tuple(Column(column.name, _kind(column.type)) for column in info.columns)
+        columns = tuple(Column(column.name, kind_of(column.type)) for column in info.columns)
         return Sheet(name=name, columns=columns, rows=self._rows(info, scope), zone=zone)
 
     def _rows(self, info: TableInfo, scope: Scope | None) -> Iterator[Sequence[Any]]:
@@ -238,7 +306,10 @@ def _names(info: TableInfo) -> str:
     return ", ".join(quote(column.name) for column in info.columns)
 
 
-def _kind(type_: str) -> Kind:
+def kind_of(type_: str) -> Kind:
+    """Return as what the values of a type of the engine's are written to files."""
+    if type_.endswith("]"):
+        return "text"
     if type_.startswith("TIMESTAMP"):
         return "moment"
-    return "number" if type_.startswith(("BIGINT", "DECIMAL", "DOUBLE", "INTEGER", "HUGEINT")) else "text"
+    return "number" if type_.startswith(_NUMBERS) else "text"

@@ -110,6 +110,31 @@ invitations = _table(
     sa.Column("revoked_at", Moment),
 )
 
+# Keys by which a person's programs ask in their name. What is revoked is gone; the audit trail keeps that it was.
+api_tokens = _table(
+    "api_tokens",
+    sa.Column("token_hash", sa.String(64), primary_key=True),  # SHA-256 of the token, which is shown once
+    sa.Column("id", sa.String(32), nullable=False, unique=True),
+    _to("people"),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),  # what it may do: never more than its person may
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),  # from then on it opens nothing; None: it lasts
+    sa.Column("used_at", Moment),  # to within five minutes
+)
+
+# SQL that people keep for one another.
+queries = _table(
+    "queries",
+    _id(),
+    sa.Column("name", sa.String(200), nullable=False, unique=True),
+    sa.Column("sql", sa.Text, nullable=False),
+    sa.Column("dialect", sa.String(16), nullable=False),  # duckdb, sigma
+    sa.Column("person_id", sa.String(32), sa.ForeignKey("people.id", ondelete="SET NULL")),  # who keeps it
+    sa.Column("saved_by", sa.String(200), nullable=False),  # their name at the time
+    sa.Column("saved_at", Moment, nullable=False),
+)
+
 audit = _table(
     "audit",
     _id(),

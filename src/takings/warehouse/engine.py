@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -718,9 +719,41 @@ _WRONG = (
 )
 
 
+_PLACE = re.compile(r"^LINE (\d+): (.*)\n( *)\^", re.MULTILINE)
+
+
+def place_of(said: str, sql: str) -> dict[str, int]:
+    """Return where in a question the engine finds fault, as ``at_line`` and ``at_column``; nothing where it does not say.
+
+    Args:
+        said: Its error: long lines are shown in part, with dots before.
+        sql: The question.
+    """
+    found = _PLACE.search(said)
+    if found is None:
+        return {}
+    line, shown = int(found[1]), found[2]
+    column = len(found[3]) - len(f"LINE {line}: ") + 1
+    if shown.startswith("..."):
+        lines = sql.split("\n")
+        begins = lines[line - 1].find(shown.removeprefix("...").removesuffix("...")) if line <= len(lines) else -1
+        if begins < 0:
+            return {"at_line": line}
+        column += begins - 3
+    return {"at_line": line, "at_column": column}
+
+
+def _where(place: Mapping[str, int]) -> str:
+    parts = [f"{name.removeprefix('at_')} {number}" for name, number in place.items()]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
 @contextmanager
-def asked() -> Iterator[None]:
+def asked(sql: str) -> Iterator[None]:
     """Turn the engine's errors into ours while it answers a person's question.
+
+    Args:
+        sql: The question.
 
     Raises:
         Invalid: The question is wrong.
@@ -732,7 +765,9 @@ def asked() -> Iterator[None]:
         raise Unavailable("sql.timeout", "The query took too long and was stopped: ask for less.") from error
     except _WRONG as error:
         line = _first_line(error)
-        raise Invalid("sql.wrong", f"The warehouse cannot answer this: {line}", detail=line) from error
+        place = place_of(str(error), sql)
+        sentence = f"The warehouse cannot answer this: {line}{_where(place)}"
+        raise Invalid("sql.wrong", sentence, detail=line, **place) from error
     except duckdb.Error as error:
         raise translate(error) from error
 
@@ -754,7 +789,8 @@ def _parsed(sql: str) -> Any:
         statements = parser.extract_statements(sql)
     except duckdb.Error as error:
         line = _first_line(error)
-        raise Invalid("sql.syntax", f"This is not valid SQL: {line}", detail=line) from error
+        place = place_of(str(error), sql)
+        raise Invalid("sql.syntax", f"This is not valid SQL: {line}{_where(place)}", detail=line, **place) from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise only
     row = parser.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()

@@ -184,7 +184,7 @@ class Warehouse:
         with self._asked(sql, params, timeout_s, among) as session:
 
             def batches() -> Iterator[list[tuple[Any, ...]]]:
-                with mapped():
+                with asked(sql):
                     while rows := session.fetchmany(batch):
                         yield rows
 
@@ -338,7 +338,7 @@ class Warehouse:
                 timer.daemon = True
                 timer.start()
             try:
-                with asked():
+                with asked(sql):
                     session.execute(sql, params)
                     yield session
             finally:

@@ -106,6 +106,7 @@ NAV: Final[tuple[NavEntry, ...]] = (
     NavEntry("web.nav_month_end", "/month-end", "calendar", Action.VIEW_REPORTS),
     NavEntry("dashboards.nav", "/dashboards", "chart", Action.VIEW_REPORTS),
     NavEntry("web.nav_tables", "/tables", "table", Action.SEE_TABLES),
+    NavEntry("sql.nav", "/sql", "sql", Action.SEE_TABLES),
     NavEntry("web.nav_connections", "/admin/connections", "plug", Action.MANAGE_CONNECTIONS, "web.nav_admin"),
     NavEntry("alerts.nav", "/admin/alerts", "bell", Action.MANAGE_ALERTS, "web.nav_admin"),
     NavEntry("web.nav_people", "/admin/people", "people", Action.MANAGE_PEOPLE, "web.nav_admin"),

@@ -16,6 +16,7 @@ from litestar.routes import BaseRoute
 from takings.accounts import Action, Company, Person, Theme, company, require
 from takings.alerts import Bell
 from takings.errors import NotAllowed
+from takings.web.api.door import admit
 from takings.web.context import (
     FLASH_COOKIE,
     LOCALE_COOKIE,
@@ -78,7 +79,7 @@ def look_up(app: App, connection: Connection) -> Identity:
 
 async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     """Let a request through to its handler, or not. Routes that are ``signed`` find out themselves who
-    sends it; ``bare`` ones ask nothing at all of the store.
+    sends it; ``bare`` ones ask nothing at all of the store; those of the ``api`` look at tokens and never at cookies.
 
     Raises:
         Elsewhere: The product is not set up, or a reader has to sign in first.
@@ -87,6 +88,9 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     who = handler.opt.get("who")
     app: App = connection.app.state.takings
     if any(map(handler.opt.get, ("static", "signed", "bare"))) or "OPTIONS" in getattr(handler, "http_methods", ()):
+        return
+    if handler.opt.get("api"):
+        await admit(connection, handler)
         return
     identity = await to_thread.run_sync(look_up, app, connection)
     path = connection.url.path

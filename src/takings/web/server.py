@@ -18,6 +18,8 @@ from litestar.types import Message, Scope
 
 from takings.alerts import Health
 from takings.web import built, deliveries
+from takings.web.api.door import Door
+from takings.web.api.routes import ROUTER
 from takings.web.chart import chart_json, chart_value, point_name
 from takings.web.context import App, Elsewhere, Form, FromApp, Reader
 from takings.web.guard import IDENTITY, Identity, guard, read_for, require_declared
@@ -43,6 +45,7 @@ from takings.web.pages import (
     proofs,
     rows,
     sign_in,
+    sql,
     tables,
     wizard,
 )
@@ -56,6 +59,7 @@ PAGES: Final = (
     rows,
     month_end,
     tables,
+    sql,
     choose,
     alerts,
     connections,
@@ -93,7 +97,12 @@ def create(app: App) -> Litestar:
         route_handlers=[
             Router(
                 path="/",
-                route_handlers=[*built.routes, *deliveries.routes, *(route for page in PAGES for route in page.routes)],
+                route_handlers=[
+                    *built.routes,
+                    *deliveries.routes,
+                    *(route for page in PAGES for route in page.routes),
+                    ROUTER,
+                ],
             )
         ],
         guards=[guard],
@@ -110,6 +119,7 @@ def create(app: App) -> Litestar:
             {
                 "takings": app,
                 "desk": deliveries.Desk(),
+                "door": Door(app.tokens, app.clock),
                 "health": Health(app.store, app.warehouse.snapshot, app.clock),
                 "figures": app.alerts.figures(),
             }

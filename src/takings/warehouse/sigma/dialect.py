@@ -211,7 +211,8 @@ def _syntax(error: SqlglotError) -> Invalid:
         str(first.get("description") or error).splitlines()[0].rstrip(".").replace("\x1b[4m", "").replace("\x1b[0m", "")
     )
     detail = f"{where}{said}."
-    return Invalid("sql.syntax", f"This is not valid SQL: {detail}", detail=detail)
+    place = {"at_line": int(first["line"]), "at_column": begins} if where else {}
+    return Invalid("sql.syntax", f"This is not valid SQL: {detail}", detail=detail, **place)
 
 
 def _unknown_column(said: str, tables: list[Table], names: tuple[str, ...]) -> Invalid:
@@ -221,13 +222,15 @@ def _unknown_column(said: str, tables: list[Table], names: tuple[str, ...]) -> I
         return Invalid("sql.wrong", f"The warehouse cannot answer this: {detail}", detail=detail)
     column = found[1].strip("\"'.").lower()
     place = _LINE.search(said)  # where the name ends
-    where = f" (line {place[1]}, column {int(place[2]) - len(column) + 1})" if place else ""
+    at = {"at_line": int(place[1]), "at_column": int(place[2]) - len(column) + 1} if place else {}
+    where = f" (line {at['at_line']}, column {at['at_column']})" if at else ""
     for name, table in zip(names, tables, strict=True):
         if column in table.lacking:
             return Invalid(
                 "sql.sigma_lacks_column",
                 f"Sigma's column {name}.{column} is not here{where}: {reason(table.lacking[column])}",
                 column=f"{name}.{column}",
+                **at,
             )
     every = sorted({known for table in tables for known, one in table.columns.items() if one.sql})
     near = difflib.get_close_matches(column, every, n=1)
@@ -237,4 +240,5 @@ def _unknown_column(said: str, tables: list[Table], names: tuple[str, ...]) -> I
         f"There is no column {column} in {', '.join(names) or 'this query'}{where}{hint}",
         column=column,
         tables=", ".join(names),
+        **at,
     )

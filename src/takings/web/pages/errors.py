@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException
 
 from takings import log
 from takings.errors import TakingsError, Unavailable, Unexpected
+from takings.web.api.door import refuse
 from takings.web.context import Elsewhere, Reader, go, show
 from takings.web.guard import read_for
 
@@ -45,7 +46,9 @@ class ErrorPage:
 
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """Turn any error into a page, or into JSON for programs."""
+    """Turn any error into a page, or into JSON for programs; below the API's address into the API's own form."""
+    if request.url.path.startswith("/api/"):
+        return refuse(request, error)
     error_id = secrets.token_hex(4)
     status, told = _told(error)
     if status >= 500:

@@ -267,7 +267,7 @@ def explain_page(app: App, reader: Reader, given: dict[str, str]) -> ExplainPage
         chips=_chips(app, reader, look),
         facts=_facts(app, reader, look, figure, known_at),
         source=figure.source if figure.source.startswith("https://") else None,
-        missing=tuple(_lacking(reader, one) for one in lacking),
+        missing=tuple(lacking_text(reader, one) for one in lacking),
         short=any(one.short for one in lacking),
         unbuilt=unbuilt,
         problems=look.problems,
@@ -523,7 +523,8 @@ def _time(reader: Reader, measure: Measure, question: Question) -> str:
     return words("dashboards.from_to", first=words.day(question.start), last=words.day(last))
 
 
-def _lacking(reader: Reader, one: Missing) -> str:
+def lacking_text(reader: Reader, one: Missing) -> str:
+    """Say what a figure may lack, in the reader's language."""
     words = reader.words
     reason = (
         words.reason(one.reason_code, one.reason, day=one.since)

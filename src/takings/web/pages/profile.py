@@ -1,14 +1,15 @@
-"""One's own account: name, language, theme, password, and where one is signed in."""
+"""One's own account: name, language, theme, password, where one is signed in, and the tokens of one's programs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
-from takings.accounts import THEMES, Session, Sessions
+from takings.accounts import MATRIX, ROLES, THEMES, ApiToken, Role, Session, Sessions
 from takings.accounts.passwords import SHORTEST
 from takings.errors import Invalid, NotAllowed
 from takings.web.browser import describe
@@ -33,12 +34,51 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """One token.
+
+    Attributes:
+        used: When it was last used, as it is shown.
+        ends: Its last day, as it is shown.
+        over: It has expired.
+    """
+
+    token: ApiToken
+    used: str
+    ends: str
+    over: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """The form that makes a token.
+
+    Attributes:
+        roles: What a token may do: what the reader may, and less.
+        today: The first day that can be a token's last.
+        made: A token that was made just now: shown this once.
+        name: What was typed; ``role`` and ``day`` likewise.
+        error: Why none was made, in the reader's language.
+    """
+
+    roles: tuple[Role, ...]
+    today: str
+    made: str | None = None
+    name: str = ""
+    role: str = "read_only"
+    day: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfilePage:
     """The reader's own account.
 
     Attributes:
         least: Characters a password has at least.
         error: Why the password was not changed, in the reader's language.
+        tokens: The reader's own tokens, the newest first.
+        making: The form that makes one.
     """
 
     name: str
@@ -48,6 +88,8 @@ class ProfilePage:
     theme: str
     themes: tuple[str, ...]
     places: tuple[Place, ...]
+    tokens: tuple[Token, ...]
+    making: Making
     least: int = SHORTEST
     error: str | None = None
 
@@ -100,8 +142,49 @@ def close_others(app: FromApp, reader: FromReader) -> Response[Any]:
     return go("/profile", Flash("success", "accounts.sessions_closed"))
 
 
-def _page(app: App, reader: Reader, error: str | None = None) -> ProfilePage:
-    person = reader.signed_in
+@post("/profile/tokens", opt=_MINE, sync_to_thread=True, status_code=200)
+def make_token(app: FromApp, reader: FromReader, form: FromForm) -> Response[Any]:
+    """Make a token and show it, this once."""
+    name, role, day = form.get("token_name", ""), form.get("token_role", ""), form.get("token_day", "")
+    try:
+        made = app.tokens.make(reader.signed_in, name, role, _day(day), reader.zone)
+    except Invalid as error:
+        making = _making(reader, name=name, role=role, day=day, error=reader.words.error(error))
+        return show(reader, "profile", _page(app, reader, making=making), status=error.http_status)
+    return show(reader, "profile", _page(app, reader, making=_making(reader, name=name, made=made)))
+
+
+@post("/profile/tokens/{token_id:str}/revoke", opt=_MINE, sync_to_thread=True, status_code=200)
+def revoke_token(app: FromApp, reader: FromReader, token_id: FromPath[str]) -> Response[Any]:
+    """Make a token worthless at once."""
+    app.tokens.revoke(reader.signed_in, token_id)
+    return go("/profile", Flash("success", "accounts.token_revoked"))
+
+
+def _day(text: str) -> date | None:
+    """Read the last day of a token; none where none is given.
+
+    Raises:
+        Invalid: It is no day.
+    """
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise Invalid("reports.day", f"“{text[:40]}” is not a day: write it as 2026-11-30.", value=text[:40]) from error
+
+
+def _making(reader: Reader, **typed: str) -> Making:
+    return Making(
+        roles=tuple(role for role in ROLES if MATRIX[role] <= MATRIX[reader.signed_in.role]),
+        today=reader.now.astimezone(reader.words.zone).date().isoformat(),
+        **typed,
+    )
+
+
+def _page(app: App, reader: Reader, *, making: Making | None = None, error: str | None = None) -> ProfilePage:
+    person, words = reader.signed_in, reader.words
     here = Sessions.name_of(reader.token) if reader.token else ""
     return ProfilePage(
         name=person.name,
@@ -114,8 +197,20 @@ def _page(app: App, reader: Reader, error: str | None = None) -> ProfilePage:
             Place(session=session, browser=describe(session.user_agent), is_here=session.id == here)
             for session in app.sessions.list(person)
         ),
+        tokens=tuple(
+            Token(
+                token=one,
+                used=words.moment(one.used_at) if one.used_at else words("accounts.token_unused"),
+                ends=words.day((one.expires_at - timedelta(seconds=1)).astimezone(words.zone).date())
+                if one.expires_at
+                else words("accounts.token_lasts"),
+                over=one.expires_at is not None and one.expires_at <= reader.now,
+            )
+            for one in app.tokens.list(person)
+        ),
+        making=making or _making(reader),
         error=error,
     )
 
 
-routes = [profile, save, change_password, close, close_others]
+routes = [profile, save, change_password, close, close_others, make_token, revoke_token]

@@ -236,7 +236,7 @@ def table_page(
             for column in columns
         ),
         shown=tuple(columns[at].name for at in filled),
-        preview=tuple(tuple(_text(row[at]) for at in filled) for row in preview),
+        preview=tuple(tuple(cell(row[at]) for at in filled) for row in preview),
         preview_lead=words("reports.table_preview_lead", n=len(preview)),
         hidden=words("reports.table_hidden", n=len(columns) - len(filled)) if len(filled) < len(columns) else "",
         exports=Exports(
@@ -309,7 +309,8 @@ def _row(words: Words, now: datetime, table: TableSummary, scope: Scope | None) 
     )
 
 
-def _text(value: object) -> str:
+def cell(value: object) -> str:
+    """Return a value as a cell shows it, cut to what one can hold."""
     text = _whole(value)
     return text if len(text) <= _CELL else text[:_CELL] + "…"
 

@@ -23,6 +23,13 @@ document.addEventListener("change", (event) => {
   if (target instanceof HTMLElement && target.matches("[data-submit]")) target.closest("form")?.requestSubmit();
 });
 
+document.addEventListener("keydown", (event) => {
+  // <textarea data-run>: Ctrl + Enter (on a Mac ⌘ + Enter) sends its form, as its first button does.
+  const target = event.target;
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  if (target instanceof HTMLTextAreaElement && target.hasAttribute("data-run")) target.form?.requestSubmit();
+});
+
 document.addEventListener("click", (event) => {
   // <button type="button" data-dialog="id"> opens the <dialog id="id">; data-close closes the one it lies in.
   const target = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-dialog],[data-close]") : null;

@@ -1,0 +1,71 @@
+"""Figures: which there are, what they come to, and what they are made of."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated, Any, Final
+
+from litestar import Response, get
+from litestar.params import QueryParameter
+
+from takings.accounts import Action
+from takings.answers.explanation import FEW, described, every_figure
+from takings.answers.explanation import explain as explained
+from takings.answers.query import turn
+from takings.metrics import GRAINS
+from takings.metrics.policies import DEFAULT, read
+from takings.web.api.asking import Asking, FromAsking, told
+from takings.web.context import FromApp
+
+MOST: Final = 1_000
+"""Contributions of each currency in one answer."""
+
+_SEE: Final = {"who": Action.VIEW_REPORTS, "api": True}
+
+
+@get("/metrics", opt=_SEE, sync_to_thread=True, summary="List metrics")
+def metrics(app: FromApp) -> Response[dict[str, Any]]:
+    """List every metric with its meaning, unit, dimensions, the tables it needs, and whether a policy changes it."""
+    return told(
+        {
+            "metrics": [described(app, one) for one in every_figure(app)],
+            "grains": list(GRAINS),
+            "policies": [one.label for one in read(app.settings.home).values()],
+        }
+    )
+
+
+@get("/metrics/{name:str}", opt=_SEE, sync_to_thread=True, summary="A figure or a series")
+def metric(app: FromApp, asked: FromAsking) -> Response[dict[str, Any]]:
+    """Return a figure in each currency, and cut by time or by a dimension: minor units and exact fractions, as text."""
+    with _turn(asked):
+        answer = explained(app, asked.question, by=asked.by, under=asked.policy, into=asked.into, whole=False)
+    return told(answer.figures())
+
+
+@get("/metrics/{name:str}/explain", opt=_SEE, sync_to_thread=True, summary="A figure explained")
+def explain(
+    app: FromApp,
+    asked: FromAsking,
+    limit: Annotated[int, QueryParameter(ge=1, le=MOST, description="Most contributions of each currency.")] = FEW,
+    offset: Annotated[
+        int,
+        QueryParameter(
+            ge=0, description="So many of each currency are left out before: next_offset of the page before."
+        ),
+    ] = 0,
+) -> Response[dict[str, Any]]:
+    """Return a figure with its SQL, what it may lack, and the signed contributions that add up to it, the largest first."""
+    with _turn(asked):
+        answer = explained(
+            app, asked.question, by=asked.by, under=asked.policy, into=asked.into, limit=limit, offset=offset
+        )
+    return told(answer.plain())
+
+
+def _turn(asked: Asking) -> AbstractContextManager[None]:
+    """Return what waits for one's turn where figures are worked out anew for the answer: under any policy but the kept one."""
+    return nullcontext() if asked.policy == DEFAULT.name else turn()
+
+
+routes: Final = [metrics, metric, explain]
