@@ -12,7 +12,7 @@ them are worked out whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from takings.warehouse import Session
@@ -64,7 +64,7 @@ _VERSIONS: Final = "raw.versions"
 #: Of what was seen of Stripe's objects: of which kinds models read, and by which column they hang on a table.
 _STATES: Final = {"subscriptions": ("id", "subscriptions"), "subscription_items": ("parent", "subscriptions")}
 
-#: Columns of lines that name an object, and the table it is of.
+#: Columns of lines that name an object, and the table it is of: the first that there is will do.
 _NAMED: Final = {"customer": "customers", "subscription": "subscriptions", "invoice": "invoices", "charge": "charges"}
 
 _TOUCHED: Final = "temp.main.touched"
@@ -154,7 +154,7 @@ class Touched:
             sql = re.sub(rf"\b{re.escape(table)}\b", part, sql)
         return sql
 
-    def lines(self, columns: Iterable[str]) -> str:
+    def lines(self, columns: Collection[str]) -> str:
         """Return the condition under which a line ``l`` that is held comes from what was found.
 
         Args:
@@ -162,7 +162,10 @@ class Touched:
         """
         owner = ("l.account", "l.livemode")
         arms = [_in(None, "l.source", owner=owner)]
-        arms += [_in(_NAMED[name], f"l.{name}", owner=owner) for name in columns if name in _NAMED]
+        # Some lines are of objects that were never here, such as an item that only invoices tell of.
+        whose = next((name for name in _NAMED if name in columns), None)
+        if whose is not None:
+            arms.append(_in(_NAMED[whose], f"l.{whose}", owner=owner))
         return f"({' OR '.join(arms)})"
 
     def drop(self) -> None:
