@@ -7,7 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from itertools import count
 from typing import Any
@@ -117,6 +117,31 @@ class Books:
                 api_version="2026-10-28.endive", parent=id, all_of="subscriptions",
             )
         )  # fmt: skip
+
+    def schedule(
+        self,
+        id: str,
+        sub: str | None,
+        *phases: tuple[str, str, tuple[tuple[str, int], ...], dict[str, Any]],
+        at: datetime = SEEN,
+        source: Any = "list",
+        **more: Any,
+    ) -> None:
+        """Make a schedule; each phase is its first day, the day after its last, its prices with quantities, and what else it says."""
+        made = [
+            {
+                "start_date": moment(start), "end_date": moment(end), "trial_end": None, "currency": "eur", "discounts": [], "default_tax_rates": [],
+                "items": [
+                    {"price": price, "quantity": quantity, "discounts": [], "tax_rates": []} | said.get("item", {}) for price, quantity in items
+                ],
+            } | {key: value for key, value in said.items() if key != "item"}
+            for start, end, items, said in phases
+        ]  # fmt: skip
+        body = {
+            "id": id, "object": "subscription_schedule", "status": "active", "subscription": sub, "customer": f"cus_{sub or id}",
+            "created": moment("2026-05-01"), "end_behavior": "release", "canceled_at": None, "phases": made,
+        } | more  # fmt: skip
+        self.write("subscription_schedules", body, at=at, source=source)
 
     def line(self, invoice: str, sub: str, price: str, quantity: int, start: str, end: str, **more: Any) -> None:
         """Make a line of an invoice, and the invoice."""
@@ -324,6 +349,226 @@ def test_what_items_are_worth_and_what_counts(books: Books) -> None:
     (blind,) = b.differences()
     assert (blind.subscription, blind.changes, blind.scanned) == ("blind", 0, 0)
     assert set(blind.lacking) == {"si_blind_untold", "di_unknown"}
+
+
+def test_what_is_decided_is_committed_and_nothing_else_is(books: Books) -> None:
+    """One company with every trap; for each subscription what each thing that is decided does to MRR, worked out by hand."""
+    b = books
+    b.price("m1000", 1_000)
+    b.price("m2500", 2_500)
+    b.price("y600", 60_000, "year")
+    b.price("metered", 40, usage_type="metered")
+    b.coupon("forever", percent_off=10)
+    b.coupon("rep", percent_off=50, duration="repeating", duration_in_months=24, end="2098-01-01")
+    b.coupon("rep_new", percent_off=50, duration="repeating", duration_in_months=3)
+    b.coupon("ends", percent_off=20, end="2097-02-01")  # a customer's discount may have an end of its own
+    b.write("promotion_codes", {"id": "promo_1", "promotion": {"type": "coupon", "coupon": "forever"}})
+    past, future, later = moment("2026-05-01"), moment("2097-01-01"), moment("2097-06-01")
+    one, none = (("m1000", 1),), dict[str, Any]()
+    dear, now = (("m2500", 1),), ("2026-05-01", "2097-01-01", (("m1000", 1),), none)
+    leaving = {"cancel_at_period_end": True, "canceled_at": past, "cancel_at": future}
+    trial = {"trial_start": past, "trial_end": future, "status": "trialing"}
+
+    def planned(*phases: Any, **more: Any) -> dict[str, Any]:
+        return {"phases": phases, **more}
+
+    def coming(items: Any, start: str = "2097-01-01", end: str = "2098-01-01", **said: Any) -> Any:
+        return (start, end, items, said)
+
+    by_coupon = {"coupon": "forever", "discount": None, "promotion_code": None}
+    # What is on the subscription, on its schedule, its MRR, and what each kind of decision changes.
+    cases: dict[str, tuple[dict[str, Any], dict[str, Any], int, dict[str, int]]] = {
+        "plain": ({}, {}, 1_000, {}),
+        "asked_to_leave": (leaving, {}, 0, {}),  # out of MRR when asking: nothing is left to go
+        "up": ({}, planned(now, coming(dear)), 1_000, {"phase": 1_500}),
+        "up_and_down": ({}, planned(now, coming(dear, end="2097-06-01"), coming(one, "2097-06-01")), 1_000, {}),  # 1,500 and −1,500
+        "seats": ({}, planned(now, coming((("m1000", 3),))), 1_000, {"phase": 2_000}),
+        "to_yearly": ({}, planned(now, coming((("y600", 1),))), 1_000, {"phase": 4_000}),  # 60,000 ÷ 12 less 1,000
+        "to_metered": ({}, planned(now, coming((("metered", 1),))), 1_000, {"phase": -1_000}),
+        "over": ({}, planned(now, end_behavior="cancel"), 1_000, {"cancellation": -1_000}),
+        "up_then_over": ({}, planned(now, coming(dear), end_behavior="cancel"), 1_000, {"phase": 1_500, "cancellation": -2_500}),
+        "same_again": ({}, planned(now, coming(one)), 1_000, {}),
+        "with_coupon": ({}, planned(now, coming(dear, discounts=[by_coupon])), 1_000, {"phase": 1_250}),  # 2,250 less 1,000
+        "with_code": (
+            {}, planned(now, coming(dear, discounts=[{"coupon": None, "discount": None, "promotion_code": "promo_1"}])), 1_000, {"phase": 1_250},
+        ),
+        "coupon_that_ends": ({}, planned(now, coming(dear, discounts=[by_coupon | {"coupon": "rep_new"}])), 1_000, {"phase": 1_500}),
+        "of_item": ({}, planned(now, coming(dear, item={"discounts": [by_coupon]})), 1_000, {"phase": 1_250}),
+        "loses_coupon": ({"discounts": ["di_forever"]}, planned(now, coming(one)), 900, {"phase": 100}),
+        "keeps_discount": (
+            {"discounts": ["di_forever"]},
+            planned(now, coming(dear, discounts=[{"coupon": None, "discount": "di_forever", "promotion_code": None}])), 900, {"phase": 1_350},
+        ),
+        "taxed": (
+            {"default_tax_rates": [{"id": "txr_1", "inclusive": True, "percentage": 25.0}]}, planned(now, coming(dear)), 800, {"phase": 1_200},
+        ),
+        "expires": ({"discounts": ["di_ends"]}, {}, 800, {"discount_end": 200}),
+        "expires_twice": ({"discounts": ["di_ends", "di_forever"]}, {}, 720, {"discount_end": 180}),
+        "repeating": ({"discounts": ["di_rep"]}, {}, 1_000, {}),  # the policy does not count it, so its end changes nothing
+        "expires_after_the_end": ({"discounts": ["di_ends"]}, planned(now, end_behavior="cancel"), 800, {"cancellation": -800}),
+        "trial": (trial, {}, 0, {}),  # a trial that ends is not decided revenue …
+        "trial_then_phase": (trial, planned(now, coming(dear)), 0, {"phase": 2_500}),  # … a phase of a schedule after it is
+        "phase_on_trial": ({}, planned(now, coming(dear, trial_end=later)), 1_000, {"phase": -1_000}),
+        "trial_leaving": (trial | leaving, planned(now, coming(dear)), 0, {}),
+        "paused": ({"pause_collection": {"behavior": "void", "resumes_at": future}}, planned(now, coming(dear)), 0, {}),
+        "unpaid": ({"status": "unpaid"}, planned(now, coming(dear)), 0, {}),
+        "pending": ({"pending_update": {"expires_at": future, "subscription_items": []}}, {}, 1_000, {}),
+        "released": ({}, planned(now, coming(dear), status="released"), 1_000, {}),
+        "unknown": ({}, planned(now, coming((("m404", 1),))), 1_000, {}),
+        "ended": ({"status": "canceled", "canceled_at": past, "ended_at": past}, planned(now, coming(dear)), 0, {}),
+    }  # fmt: skip
+    for name, (said, plan, *_) in cases.items():
+        b.subscription(name, *one, **said)
+        if plan:
+            phases = plan.pop("phases")
+            b.schedule(f"sched_{name}", name, *phases, **plan)
+    b.schedule("sched_alone", None, coming(dear), coming(one, "2098-01-01", "2099-01-01"), status="not_started")
+    b.build()
+    wanted = {name: {"mrr": mrr} | changes for name, (_, _, mrr, changes) in cases.items()}
+    assert committed(b, b.parts.figures) == {
+        name: {part: amount for part, amount in parts.items() if amount} for name, parts in wanted.items() if any(parts.values())
+    } | {None: {"phase": 1_000}}  # fmt: skip
+    kinds = {
+        "committed_mrr": None,
+        "scheduled_cancellations": "cancellation",
+        "scheduled_phases": "phase",
+        "expiring_discounts": "discount_end",
+    }
+    for measure, kind in kinds.items():
+        parts = [*wanted.values(), {"phase": 1_000}]
+        assert b.total(measure) == sum(amount for one in parts for part, amount in one.items() if kind in (None, part))
+    ups = [
+        one
+        for one in b.parts.figures.contributions(b.ask("committed_mrr", subscription="up_then_over"))
+        if one.part != "mrr"
+    ]
+    assert sorted((one.part, one.object, one.source, one.cuts["due"], one.cuts["price"], one.amount) for one in ups) == [
+        ("cancellation", "subscription_schedules", "sched_up_then_over", "2098-01", "m2500", -2_500),
+        ("phase", "subscription_schedules", "sched_up_then_over", "2097-01", "m1000", -1_000),
+        ("phase", "subscription_schedules", "sched_up_then_over", "2097-01", "m2500", 2_500),
+    ]  # fmt: skip
+
+    # A phase that cannot be priced is left out, and said.
+    assert [(one.subscription, one.lacking) for one in b.differences()] == [("unknown", ("m404",))]
+
+    # Under a policy that keeps who leaves to the end and counts discounts that do not last, both are still to come.
+    other = Policy("other", 1, Switches(cancel="at_period_end", repeating=True))
+    with b.parts.recurring.under(other, ZONE) as figures:
+        got = committed(b, figures)
+        assert got["asked_to_leave"] == {"mrr": 1_000, "cancellation": -1_000}
+        assert got["repeating"] == {"mrr": 500, "discount_end": 500}
+        (end,) = figures.contributions(b.ask("scheduled_cancellations", subscription="asked_to_leave"))
+        assert (end.object, end.source, end.cuts["due"]) == ("subscriptions", "asked_to_leave", "2097-01")
+
+
+def committed(b: Books, figures: Any) -> dict[Any, dict[str, int]]:
+    """Return what each subscription's committed MRR is made of; None: that of schedules without one."""
+    found: dict[Any, dict[str, int]] = defaultdict(dict)
+    rows = figures.ask(
+        "SELECT l.subscription, l.part, CAST(SUM(l.amount) AS BIGINT) FROM metrics.committed_lines AS l "
+        "WHERE l.account = $account GROUP BY 1, 2",
+        {"account": b.account},
+    )
+    for subscription, part, amount in rows:
+        if amount:
+            found[subscription][part] = amount
+    return dict(found)
+
+
+def test_what_was_decided_comes_and_committed_revenue_stays_what_it_was(books: Books) -> None:
+    """From the day a change is decided on, the figure holds it; on the day it comes, it only moves into MRR."""
+    b = books
+    b.price("small", 1_000)
+    b.price("large", 3_000)
+
+    def day(text: str) -> datetime:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+    def planned(id: str, *phases: Any, at: str, **more: Any) -> None:
+        b.schedule(id, "s", *phases, at=day(at), source="event", **more)
+
+    small, large = (("small", 1),), (("large", 1),)
+    b.subscription("s", *small, item={"id": "si"})
+    first = ("2026-06-03", "2026-06-10", small, dict[str, Any]())
+    planned(
+        "sched",
+        first,
+        ("2026-06-10", "2026-06-20", large, {}),
+        at="2026-06-03",
+        created=moment("2026-06-03"),
+        end_behavior="cancel",
+    )
+    b.subscription("s", *large, item={"id": "si"}, at=day("2026-06-10"), source="event")
+    planned(
+        "sched",
+        ("2026-06-10", "2026-06-20", (("large", 2),), {}),
+        at="2026-06-12",
+        created=moment("2026-06-03"),
+        end_behavior="release",
+    )
+    planned("sched", first, at="2026-06-14", created=moment("2026-06-03"), status="released")
+    b.build()
+    days = ("2026-06-02", "2026-06-03", "2026-06-09", "2026-06-10", "2026-06-11", "2026-06-12", "2026-06-15")
+    made = {
+        text: {
+            part.group: part.amount
+            for part in b.parts.figures.answer(
+                b.ask("committed_mrr", end=date.fromisoformat(text) + timedelta(days=1)), by="part"
+            )
+            if part.amount
+        }
+        for text in days
+    }
+    assert made["2026-06-02"] == {"mrr": 1_000}
+    # Decided on the 3rd: 2,000 more from the 10th, and nothing after the 20th.
+    assert made["2026-06-03"] == made["2026-06-09"] == {"mrr": 1_000, "phase": 2_000, "cancellation": -3_000}
+    assert made["2026-06-10"] == made["2026-06-11"] == {"mrr": 3_000, "cancellation": -3_000}
+    assert (
+        made["2026-06-12"] == made["2026-06-15"] == {"mrr": 3_000}
+    )  # it goes on after its last phase; a phase that runs is no promise
+
+
+def test_committed_revenue_is_what_the_last_decision_makes_of_each_subscription(books: Books) -> None:
+    """Schedules drawn by lot: MRR and its changes together are what a scan of each schedule's last phase is worth."""
+    b, dice = books, random.Random(20_261_128)
+    amounts = {"a": 999, "b": 4_500, "c": 25}
+    for name, amount in amounts.items():
+        b.price(name, amount)
+    b.coupon("third", percent_off=33)
+    wanted: dict[str, int] = {}
+    for number in range(60):
+        name, steps = f"s{number}", sorted(dice.sample(range(1, 40), dice.randint(1, 5)))
+        plans = [[(price, dice.randint(0, 9)) for price in dice.sample("abc", dice.randint(1, 3))] for _ in steps]
+        starts = [
+            datetime.fromtimestamp(moment("2090-05-01") + step * 30 * 86_400, UTC).isoformat()[:10]
+            for step in (0, *steps)
+        ]
+        off = [dice.choice(([], [{"coupon": "third", "discount": None, "promotion_code": None}])) for _ in steps]
+        ends = dice.random() < 0.3
+        cut = dice.random() < 0.2
+        now = [("a", number)]
+        b.subscription(name, *now)
+        phases = [(starts[0], starts[1], now, {})]
+        phases += [
+            (start, end, plan, {"discounts": less})
+            for start, end, plan, less in zip(starts[1:], (*starts[2:], "2099-01-01"), plans, off, strict=True)
+        ]
+        b.schedule(
+            f"sched_{number}",
+            name,
+            *phases,
+            end_behavior="cancel" if ends else "release",
+            status="released" if cut else "active",
+        )
+        last, less = plans[-1], off[-1]
+        each = [Fraction(amounts[price] * quantity) * (Fraction(67, 100) if less else 1) for price, quantity in last]
+        wanted[name] = number * 999 if cut else 0 if ends else sum(round(one) for one in each)
+    b.build()
+    got = {one.group: one.amount for one in b.parts.figures.answer(b.ask("committed_mrr"), by="subscription")}
+    assert {name: got.get(name, 0) for name in wanted} == wanted
+    held = {one.group: one.amount for one in b.parts.figures.answer(b.ask("committed_mrr"), by="part")}
+    mrr = sum(one.amount for one in b.parts.figures.answer(b.ask("mrr")))
+    assert held["mrr"] == mrr and sum(held.values()) == b.total("committed_mrr") == sum(wanted.values())
 
 
 def test_history_is_rebuilt_from_what_invoices_say(books: Books) -> None:

@@ -68,6 +68,16 @@ FROM (
 WHERE l.subscription IS NOT NULL
 GROUP BY 1, 2, 3
 """
+_SCHEDULES: Final = """
+SELECT s._account AS account, s._livemode AS livemode, s.id AS id, s.subscription AS subscription, s.customer AS customer, s.phases AS phases
+FROM stripe.subscription_schedules AS s
+WHERE s._deleted_at IS NULL AND s.status IN ('not_started', 'active')
+"""
+_KNOWN_PRICES: Final = """
+SELECT p._account AS account, p._livemode AS livemode, p.id AS id FROM stripe.prices AS p
+UNION
+SELECT i._account AS account, i._livemode AS livemode, json_extract_string(i.price, '$.id') AS id FROM stripe.subscription_items AS i
+"""
 _RATES: Final = "SELECT x.id AS id, x.percentage AS percentage FROM stripe.tax_rates AS x WHERE x.inclusive"
 
 Key = tuple[str, bool, str]
@@ -80,7 +90,7 @@ class Scanned:
     Attributes:
         account, livemode, subscription, customer, currency: Whose it is.
         items: Minor units a month by item; empty where it does not count.
-        lacking: Items whose price, and discounts whose coupon, are not known here: they count as nothing.
+        lacking: Items whose price, discounts whose coupon, and prices of phases to come, that are not known here: they count as nothing.
     """
 
     account: str
@@ -143,11 +153,32 @@ class _Scan:
             self._items[row["account"], row["livemode"], row["subscription"]].append(row)
 
     def all(self) -> Iterator[Scanned]:
+        to_come = self._unknown_to_come()
         for row in self._rows(_SUBSCRIPTIONS):
             found = Scanned(row["account"], row["livemode"], row["id"], row["customer"], row["currency"] or "")
+            if (scheduled := to_come.pop(_key(row), None)) is not None:
+                found.lacking += scheduled.lacking
             if self._counts(row):
                 self._value(row, found)
             yield found
+        yield from to_come.values()
+
+    def _unknown_to_come(self) -> dict[Key, Scanned]:
+        """Return the prices of phases to come that are not known here, by subscription, or by schedule where it has none yet."""
+        schedules = self._rows(_SCHEDULES)
+        known = {_key(row) for row in self._rows(_KNOWN_PRICES)} if schedules else set()
+        found: dict[Key, Scanned] = {}
+        for row in schedules:
+            for phase in _json(row["phases"]) or ():
+                prices = _names(item["price"] for item in phase.get("items") or ())
+                unknown = [one for one in prices if (row["account"], row["livemode"], one) not in known]
+                if not unknown or phase["start_date"] < self._after.timestamp():
+                    continue
+                key = (row["account"], row["livemode"], row["subscription"] or row["id"])
+                found.setdefault(key, Scanned(*key, row["customer"], phase.get("currency") or "")).lacking.extend(
+                    unknown
+                )
+        return found
 
     def _rows(self, sql: str) -> list[dict[str, Any]]:
         return self._warehouse.query(sql).dicts()
