@@ -143,13 +143,21 @@ class Books:
         } | more  # fmt: skip
         self.write("subscription_schedules", body, at=at, source=source)
 
+    def invoice(self, id: str, **more: Any) -> None:
+        """Make an invoice where there is none of this id yet."""
+        if id not in self._invoices:
+            self._invoices.add(id)
+            self.write("invoices", {"id": id, "status": "paid", "status_transitions": {}, "currency": "eur"} | more)
+
+    def usage(self, invoice: str, sub: str, price: str, amount: int, start: str, end: str, **more: Any) -> None:
+        """Make a line of metered use, and its invoice, which is final on the day the period ends."""
+        said = {key: more.pop(key) for key in ("status", "status_transitions") if key in more}
+        self.invoice(invoice, created=moment(end), **said)
+        self.line(invoice, sub, price, 1, start, end, amount=amount, **more)
+
     def line(self, invoice: str, sub: str, price: str, quantity: int, start: str, end: str, **more: Any) -> None:
         """Make a line of an invoice, and the invoice."""
-        if invoice not in self._invoices:
-            self._invoices.add(invoice)
-            self.write(
-                "invoices", {"id": invoice, "created": moment(start), "status": "paid", "status_transitions": {}}
-            )
+        self.invoice(invoice, created=moment(start))
         details = {
             "subscription": sub,
             "subscription_item": more.pop("item", f"si_{sub}_{price}"),
@@ -183,7 +191,7 @@ class Books:
 
     def under(self, policy: Policy) -> dict[str | None, int]:
         """Return what each subscription is worth under a policy."""
-        with self.parts.recurring.under(policy, ZONE) as figures:
+        with self.parts.recurring.under(policy, ZONE, "mrr_lines") as figures:
             return {one.group: one.amount for one in figures.answer(self.ask("mrr"), by="subscription")}
 
     def differences(self, policy: Policy = DEFAULT, zone: str = ZONE) -> list[Difference]:
@@ -324,7 +332,15 @@ def test_what_items_are_worth_and_what_counts(books: Books) -> None:
 
     # Every switch the other way.
     other = Switches(
-        cancel="at_period_end", repeating=True, once=True, past_due=False, pause="in", trials=True, thirty_days=True
+        cancel="at_period_end",
+        repeating=True,
+        once=True,
+        past_due=False,
+        pause="in",
+        trials=True,
+        metered="last_invoiced",
+        refunds="out",
+        thirty_days=True,
     )
     got = b.under(Policy("other", 1, other))
     turned = {
@@ -453,7 +469,7 @@ def test_what_is_decided_is_committed_and_nothing_else_is(books: Books) -> None:
 
     # Under a policy that keeps who leaves to the end and counts discounts that do not last, both are still to come.
     other = Policy("other", 1, Switches(cancel="at_period_end", repeating=True))
-    with b.parts.recurring.under(other, ZONE) as figures:
+    with b.parts.recurring.under(other, ZONE, "committed_lines") as figures:
         got = committed(b, figures)
         assert got["asked_to_leave"] == {"mrr": 1_000, "cancellation": -1_000}
         assert got["repeating"] == {"mrr": 500, "discount_end": 500}
@@ -569,6 +585,153 @@ def test_committed_revenue_is_what_the_last_decision_makes_of_each_subscription(
     held = {one.group: one.amount for one in b.parts.figures.answer(b.ask("committed_mrr"), by="part")}
     mrr = sum(one.amount for one in b.parts.figures.answer(b.ask("mrr")))
     assert held["mrr"] == mrr and sum(held.values()) == b.total("committed_mrr") == sum(wanted.values())
+
+
+COUNTED = Policy("usage", 1, Switches(metered="last_invoiced"))
+
+
+def test_usage_is_a_figure_of_its_own_until_the_policy_counts_it(books: Books) -> None:
+    """What metered items were invoiced for their last whole period; each figure is worked out beside it."""
+    b = books
+    b.price("m1000", 1_000)
+    b.price("used", None, usage_type="metered")
+    b.price("yearly", None, "year", usage_type="metered")
+    b.price("weekly", None, "week", usage_type="metered")
+    half = b.coupon("half", percent_off=50)
+    january, february = ("2026-01-10", "2026-02-10"), ("2026-02-10", "2026-03-10")
+    past, ended = moment("2026-05-01"), {"canceled_at": moment("2026-05-01"), "ended_at": moment("2026-05-01")}
+    use = (("used", 0),)
+    b.subscription("both", ("m1000", 1), ("used", 0), discounts=[half])
+    b.usage("in_both", "both", "used", 700, *january)
+    b.usage("in_both_2", "both", "used", 2_000, *february, discount_amounts=[{"amount": 1_000, "discount": half}])
+    b.subscription("tiers", *use)
+    b.usage("in_tiers", "tiers", "used", 500, *january)
+    b.usage("in_tiers", "tiers", "used", 90, *january, n=2)  # each tier is a line
+    b.subscription("short", *use)
+    b.usage("in_short", "short", "used", 800, *january)
+    b.usage("in_short_2", "short", "used", 100, "2026-02-10", "2026-02-20")  # cut short: not a whole period
+    b.subscription("void", *use)
+    b.usage("in_void", "void", "used", 300, *january)
+    b.usage("in_void_2", "void", "used", 900, *february, status="void")
+    b.subscription("draft", *use)
+    b.usage("in_draft", "draft", "used", 300, *january, status="draft")
+    b.subscription("late", *use)
+    b.usage(
+        "in_late",
+        "late",
+        "used",
+        300,
+        *january,
+        status="open",
+        status_transitions={"finalized_at": moment("2026-02-15")},
+    )
+    b.subscription("idle", *use)
+    b.usage("in_idle", "idle", "used", 300, *january)
+    b.usage("in_idle_2", "idle", "used", 0, *february)
+    b.subscription("by_year", ("yearly", 0), since="2025-01-10")
+    b.usage("in_year", "by_year", "yearly", 1_000, "2025-01-10", "2026-01-10")
+    b.subscription("by_week", ("weekly", 0))
+    b.usage("in_week", "by_week", "weekly", 120, "2026-02-10", "2026-02-17")
+    b.subscription("taxed", *use)
+    b.usage(
+        "in_taxed",
+        "taxed",
+        "used",
+        120,
+        *january,
+        taxes=[{"amount": 20, "tax_behavior": "inclusive"}, {"amount": 9, "tax_behavior": "exclusive"}],
+    )
+    b.subscription("gone", *use, status="canceled", **ended)
+    b.usage("in_gone", "gone", "used", 400, *january)
+    b.subscription("leaving", *use, cancel_at_period_end=True, canceled_at=past, cancel_at=moment("2099-01-01"))
+    b.usage("in_leaving", "leaving", "used", 400, *january)
+    b.subscription("new", *use)
+    b.build()
+    worth = {
+        "both": 1_000, "tiers": 590, "short": 800, "void": 300, "late": 300, "taxed": 100,
+        "by_year": 83,  # 1,000 ÷ 12 = 83.33
+        "by_week": 520,  # 120 × 52 ÷ 12
+    }  # fmt: skip
+    got = {one.group: one.amount for one in b.parts.figures.answer(b.ask("usage_mrr"), by="subscription") if one.amount}
+    assert got == worth
+    assert b.total("mrr") == 500 and b.differences() == []
+    lines = b.parts.figures.contributions(b.ask("usage_mrr", subscription="both"))
+    assert sorted((f"{one.at:%Y-%m-%d}", one.source, one.cuts["reason"], one.amount) for one in lines) == [
+        ("2026-02-10", "si_both_used", "usage", 700),
+        ("2026-03-10", "si_both_used", "usage", 300),
+    ]
+    (first,) = b.parts.figures.contributions(b.ask("usage_mrr", subscription="late"))
+    assert f"{first.at:%Y-%m-%d}" == "2026-02-15"  # when the invoice was final
+    gone = b.parts.figures.contributions(b.ask("usage_mrr", subscription="gone"))
+    assert [(one.cuts["reason"], one.amount) for one in sorted(gone, key=lambda one: one.at)] == [
+        ("usage", 400),
+        ("cancellation", -400),
+    ]
+
+    # The switch puts it into MRR, and into what is committed of it.
+    assert {name: amount for name, amount in b.under(COUNTED).items() if amount} == worth | {"both": 1_500}
+    assert b.differences(COUNTED) == []
+    fall = b.parts.recurring.waterfall(DEFAULT, COUNTED, ZONE, b.ask("mrr"))
+    assert [(one.switch, one.amounts) for one in fall.steps] == [("metered", {"eur": sum(worth.values())})]
+    kept = Policy("kept", 1, Switches(metered="last_invoiced", cancel="at_period_end"))
+    with b.parts.recurring.under(kept, ZONE, "committed_lines") as figures:
+        assert committed(b, figures)["leaving"] == {"mrr": 400, "cancellation": -400}
+
+
+def test_who_got_the_whole_last_payment_back_counts_as_the_policy_says(books: Books) -> None:
+    b = books
+    b.price("p", 1_000)
+    strict = Policy("strict", 1, Switches(refunds="out"))
+
+    def billed(id: str, sub: str, day: str, paid: int = 1_000, **refunds: tuple[int, str, str]) -> None:
+        details = {"type": "subscription_details", "subscription_details": {"subscription": sub}}
+        b.invoice(id, created=moment(day), amount_paid=paid, parent=details)
+        b.write(
+            "invoice_payments",
+            {"id": f"inpay_{id}", "invoice": id, "payment": {"type": "payment_intent", "payment_intent": f"pi_{id}"}},
+        )
+        for name, (amount, on, status) in refunds.items():
+            b.write(
+                "refunds",
+                {
+                    "id": f"re_{id}_{name}",
+                    "amount": amount,
+                    "created": moment(on),
+                    "status": status,
+                    "payment_intent": f"pi_{id}",
+                    "charge": f"ch_{id}",
+                },
+            )
+
+    for name in ("plain", "whole", "part", "halves", "failed", "renewed", "free"):
+        b.subscription(name, ("p", 1), latest_invoice=f"in_{name}_2" if name == "renewed" else f"in_{name}")
+    billed("in_plain", "plain", "2026-05-10")
+    billed("in_whole", "whole", "2026-05-10", a=(1_000, "2026-05-12", "succeeded"))
+    billed("in_part", "part", "2026-05-10", a=(999, "2026-05-12", "succeeded"))
+    billed("in_halves", "halves", "2026-05-10", a=(500, "2026-05-12", "succeeded"), b=(500, "2026-05-14", "succeeded"))
+    billed("in_failed", "failed", "2026-05-10", a=(1_000, "2026-05-12", "failed"))
+    billed("in_renewed", "renewed", "2026-04-10", a=(1_000, "2026-04-12", "succeeded"))
+    billed("in_renewed_2", "renewed", "2026-05-10")
+    billed("in_free", "free", "2026-05-10", 0)
+    b.build()
+    assert b.total("mrr") == 7_000  # a refund is no change of what recurs
+    assert b.differences(strict) == []
+    with b.parts.recurring.under(strict, ZONE, "mrr_lines") as figures:
+        worth = {one.group: one.amount for one in figures.answer(b.ask("mrr"), by="subscription")}
+        assert {name for name, amount in worth.items() if not amount} == {"whole", "halves"}
+        lines = [
+            line for name in ("halves", "renewed") for line in figures.contributions(b.ask("mrr", subscription=name))
+        ]
+        moves = [
+            (f"{one.at:%m-%d}", one.part, str(one.cuts["reason"]), one.amount)
+            for one in sorted(lines, key=lambda one: one.at)
+        ]
+    assert moves[2:] == [
+        ("04-12", "churn", "refund", -1_000), ("05-10", "reactivation", "billed_again", 1_000), ("05-14", "churn", "refund", -1_000),
+    ]  # fmt: skip
+    fall = b.parts.recurring.waterfall(DEFAULT, strict, ZONE, b.ask("mrr"))
+    assert [(one.switch, one.amounts) for one in fall.steps] == [("refunds", {"eur": -2_000})]
+    assert BUILT_IN["conservative"].switches.refunds == "out"
 
 
 def test_history_is_rebuilt_from_what_invoices_say(books: Books) -> None:
@@ -788,12 +951,22 @@ def test_trials_end_well_or_not(books: Books) -> None:
 
 def test_opening_and_movements_make_the_closing_of_every_customer(books: Books) -> None:
     """Whatever subscriptions do, in whatever order, for every customer, day and zone; and the two derivations agree."""
-    b, dice = books, random.Random(20_261_127)
+    b, dice, uses = books, random.Random(20_261_127), random.Random(1)
     for name, amount, every in (("a", 999, "month"), ("b", 12_345, "year"), ("c", 7, "day")):
         b.price(name, amount, every)
+    b.price("u", None, "day", usage_type="metered")
     b.coupon("third", percent_off=33.33)
     for number in range(80):
         customer = f"cus_{number // 3}"
+        for day in uses.sample(range(1, 10), number % 4):  # every fourth has no metered item
+            b.usage(
+                f"in_{number}_{day}",
+                f"s{number}",
+                "u",
+                uses.randint(0, 999),
+                f"2026-06-{day:02}",
+                f"2026-06-{day + 1:02}",
+            )
         for step in sorted(dice.sample(range(24 * 10), dice.randint(1, 5))):
             status = dice.choice(("active", "active", "active", "past_due", "unpaid", "canceled"))
             at = datetime.fromtimestamp(moment("2026-06-01") + step * 3_600, UTC)
@@ -801,6 +974,7 @@ def test_opening_and_movements_make_the_closing_of_every_customer(books: Books) 
                 {"ended_at": to_unix(at), "canceled_at": to_unix(at)} if status == "canceled" else {}
             )
             items = [(name, dice.randint(0, 9)) for name in dice.sample("abc", dice.randint(1, 3))]
+            items += [("u", 0)] if number % 4 else []
             b.subscription(
                 f"s{number}", *items, at=at, source="event", since="2026-06-01T12:00:00", customer=customer, status=status,
                 discounts=dice.choice(([], ["di_third"])), **ended,
@@ -814,6 +988,8 @@ def test_opening_and_movements_make_the_closing_of_every_customer(books: Books) 
         totals.add(b.total("mrr"))
         assert b.total("mrr") == sum(b.total(name) for name in ("gained_mrr", "lost_mrr"))
     assert len(totals) == 1
+    both = Policy("both", 1, Switches(cancel="at_period_end", past_due=False, metered="last_invoiced", refunds="out"))
+    assert b.differences(both, zone) == []
 
 
 def _hold_together(b: Books) -> set[str]:

@@ -77,12 +77,13 @@ class Recurring:
         self._clock = clock
 
     @contextmanager
-    def under(self, policy: Policy, zone: str) -> Iterator[Figures]:
+    def under(self, policy: Policy, zone: str, *only: str) -> Iterator[Figures]:
         """Give the figures under a policy; the default's are in the warehouse, others are worked out for as long as this lasts.
 
         Args:
             policy: Which.
             zone: Reporting zone.
+            only: Models whose lines are asked for; all that depend on a policy where none is named.
 
         Raises:
             Unavailable: The warehouse is busy.
@@ -90,9 +91,8 @@ class Recurring:
         if policy.switches == DEFAULT.switches:
             yield self._figures
             return
-        names = sorted(
-            model.name for model in self._registry.ordered if model.kind == "lines" and self._switched(model, policy)
-        )
+        switched = [one for one in self._registry.ordered if one.kind == "lines" and self._switched(one, policy)]
+        names = sorted(one.name for one in switched if not only or one.name in only)
         with self._builder.staged(zone, *names, policy=policy) as ask:
             yield _Under(self._warehouse, self._registry, self._clock, ask, frozenset(names))
 
@@ -103,7 +103,7 @@ class Recurring:
     def differences(self, policy: Policy, zone: str) -> list[Difference]:
         """Return the subscriptions on which the two derivations differ, and those that lack what prices them."""
         summed: dict[tuple[str, bool, str, str], int] = defaultdict(int)
-        with self.under(policy, zone) as figures:
+        with self.under(policy, zone, "mrr_lines") as figures:
             for row in figures.ask(
                 "SELECT l.account, l.livemode, l.subscription, l.currency, CAST(SUM(l.amount) AS BIGINT) "
                 "FROM metrics.mrr_lines AS l GROUP BY 1, 2, 3, 4",
@@ -134,7 +134,9 @@ class Recurring:
         return Waterfall(first, steps, before)
 
     def _figure(self, policy: Policy, zone: str, question: Question) -> dict[str, int]:
-        with self.under(policy, zone) as figures:
+        models = [self._registry.model(one.model) for one in self._registry.behind(question.measure)]
+        names = {one.name for model in models for one in self._registry.filled(model)}
+        with self.under(policy, zone, *names) as figures:
             return {one.currency: one.amount for one in figures.answer(question)}
 
     def _switched(self, model: Model, policy: Policy) -> bool:

@@ -5,7 +5,7 @@ meaning.fr = "Ce qui était décidé de chaque abonnement et n’était pas enco
 grain = ["account", "livemode", "contract", "at", "due"]
 needs = [
   "metrics.stg_coupons", "metrics.stg_discounts", "metrics.stg_discounts_held", "metrics.stg_items_held", "metrics.stg_mrr_states", "metrics.stg_prices",
-  "metrics.stg_schedule_phases", "metrics.stg_subscription_versions", "stripe.promotion_codes"
+  "metrics.stg_schedule_phases", "metrics.stg_subscription_versions", "metrics.stg_usage", "stripe.promotion_codes"
 ]
 */
 WITH discounts AS MATERIALIZED (
@@ -118,6 +118,15 @@ held AS MATERIALIZED (
   JOIN metrics.stg_items_held AS i
     ON i.account = s.account AND i.livemode = s.livemode AND i.subscription = s.contract AND i.since <= s.at AND s.at < i.until
 ),
+-- Where the policy counts usage, a phase with the same metered price keeps what was invoiced of it last.
+used AS (
+  SELECT h.account AS account, h.livemode AS livemode, h.contract AS contract, h.at AS at, h.price AS price, any_value(u.facts) AS facts
+  FROM held AS h
+  JOIN metrics.stg_usage AS u
+    ON u.account = h.account AND u.livemode = h.livemode AND u.item = h.item AND u.price = h.price AND u.known_from <= h.at AND h.at < u.known_until
+  WHERE $metered = 'last_invoiced'
+  GROUP BY 1, 2, 3, 4, 5
+),
 taxed AS (
   SELECT h.account AS account, h.livemode AS livemode, h.contract AS contract, h.at AS at, arg_min(h.taxes, h.item) AS taxes
   FROM held AS h
@@ -182,16 +191,17 @@ asked AS (
   SELECT i.account AS account, i.livemode AS livemode, i.contract AS contract, i.at AS at, i.due AS due,
     list({'price': i.price, 'product': p.product, 'interval': p."interval"} ORDER BY i.item) AS items,
     string_agg(
-      CASE WHEN p.facts IS NULL THEN '{"currency":""' ELSE left(CAST(p.facts AS VARCHAR), length(CAST(p.facts AS VARCHAR)) - 1) END
+      CASE WHEN p.usage_type = 'metered' THEN u.facts ELSE CASE WHEN p.facts IS NULL THEN '{"currency":""' ELSE left(CAST(p.facts AS VARCHAR), length(CAST(p.facts AS VARCHAR)) - 1) END
         || ',"quantity":' || CAST(i.quantity AS VARCHAR) || ',"taxes":' || CAST(to_json(i.taxes) AS VARCHAR)
-        || ',"discounts":[' || coalesce(t.discounts, '') || ']}',
+        || ',"discounts":[' || coalesce(t.discounts, '') || ']}' END,
       ',' ORDER BY i.item
     ) AS asked
   FROM items AS i
   LEFT JOIN metrics.stg_prices AS p ON p.account = i.account AND p.livemode = i.livemode AND p.price = i.price
   LEFT JOIN taken_off AS t
     ON t.account = i.account AND t.livemode = i.livemode AND t.contract = i.contract AND t.at = i.at AND t.due = i.due AND t.item = i.item
-  WHERE coalesce(p.usage_type, 'licensed') <> 'metered'
+  LEFT JOIN used AS u ON u.account = i.account AND u.livemode = i.livemode AND u.contract = i.contract AND u.at = i.at AND u.price = i.price
+  WHERE coalesce(p.usage_type, 'licensed') <> 'metered' OR u.facts IS NOT NULL
   GROUP BY ALL
 ),
 shown AS (
