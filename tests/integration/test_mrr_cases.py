@@ -874,6 +874,55 @@ def test_a_customer_who_swaps_subscriptions_within_a_day_did_not_leave(books: Bo
         assert sorted(one.part for one in lines) == ["churn", "new", "reactivation"]
 
 
+def test_who_moves_to_another_currency_is_a_movement_in_both_and_lost_in_none(books: Books) -> None:
+    b = books
+    b.price("euro", 1_000)
+    b.price("dollar", 1_200, currency="usd")
+    noon = moment("2026-05-05T12:00:00")
+    over: dict[str, Any] = {"status": "canceled", "canceled_at": noon, "ended_at": noon}
+    euro, dollar = ("euro", 1), ("dollar", 1)
+    # Moves; leaves; moves a day late; moves a part; swaps within euros and takes dollars as well; comes while another leaves.
+    b.subscription("m1", euro, customer="cus_moves", **over)
+    b.subscription("m2", dollar, customer="cus_moves", currency="usd", since="2026-05-05T18:00:00")
+    b.subscription("l1", euro, customer="cus_leaves", **over)
+    b.subscription("d1", euro, customer="cus_late", **over)
+    b.subscription("d2", dollar, customer="cus_late", currency="usd", since="2026-05-06T18:00:00")
+    b.subscription("p1", euro, customer="cus_part", **over)
+    b.subscription("p2", ("euro", 2), customer="cus_part")
+    b.subscription("p3", dollar, customer="cus_part", currency="usd", since="2026-05-05T18:00:00")
+    b.subscription("s1", euro, customer="cus_swaps", **over)
+    b.subscription("s2", ("euro", 3), customer="cus_swaps", since="2026-05-05T18:00:00")
+    b.subscription("s3", dollar, customer="cus_swaps", currency="usd", since="2026-05-05T18:00:00")
+    b.subscription("o1", dollar, customer="cus_other", currency="usd", since="2026-05-05T18:00:00")
+    b.subscription("f1", euro, customer="cus_fails", cancellation_details={"reason": "payment_failed"}, **over)
+    b.subscription("f2", dollar, customer="cus_fails", currency="usd", since="2026-05-05T18:00:00")
+    b.build()
+    may = {name: b.moves(customer=f"cus_{name}")[1:] for name in ("moves", "late", "part", "swaps", "fails")}
+    day = "2026-05-05"
+    assert may["moves"] == [(day, "churn", "currency", -1_000), (day, "new", "currency", 1_200)]
+    assert may["late"] == [(day, "churn", "cancellation", -1_000), ("2026-05-06", "new", "start", 1_200)]
+    assert may["part"][1:] == [(day, "contraction", "currency", -1_000), (day, "new", "currency", 1_200)]
+    assert may["swaps"] == [
+        (day, "expansion", "plan_switch", -1_000), (day, "new", "start", 1_200), (day, "expansion", "plan_switch", 3_000),
+    ]  # fmt: skip
+    assert may["fails"] == [(day, "churn", "payment_failed", -1_000), (day, "new", "start", 1_200)]
+    period = (date(2026, 5, 1), date(2026, 6, 1))
+
+    def by_currency(measure: str, start: date | None, end: date) -> dict[str, int]:
+        return {one.currency: one.amount for one in b.parts.figures.answer(b.ask(measure, start, end)) if one.amount}
+
+    assert by_currency("churned_subscribers", *period) == {"eur": -3}  # who leaves, who is late, whose payment fails
+    assert by_currency("new_subscribers", *period) == {"usd": 4}
+    assert by_currency("subscribers", None, period[0]) == {"eur": 6}
+    assert by_currency("subscribers", None, period[1]) == {"eur": 2, "usd": 6}
+    (churn,) = [one for one in b.parts.figures.values(b.ask("logo_churn", *period)) if one.currency == "eur"]
+    assert churn.value == Fraction(3, 6)
+    moved = ("new_mrr", "reactivation_mrr", "expansion_mrr", "contraction_mrr", "churned_mrr")
+    for currency in ("eur", "usd"):
+        opening, closing = (by_currency("mrr", None, end).get(currency, 0) for end in period)
+        assert opening + sum(by_currency(name, *period).get(currency, 0) for name in moved) == closing
+
+
 def test_retention_churn_and_cohorts_are_worked_out_on_customers(books: Books) -> None:
     b = books
     b.price("p", 100)
