@@ -10,15 +10,18 @@ from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from takings import app, settings
 from takings.clock import to_unix
+from takings.errors import Invalid
 from takings.metrics import Difference, Question
 from takings.metrics.cohorts import cohorts
 from takings.metrics.policies import BUILT_IN, DEFAULT, Policy, Switches
+from takings.reports import read_mrr
 from takings.warehouse import Delivery, Item, Scope
 
 SEEN = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -921,6 +924,83 @@ def test_who_moves_to_another_currency_is_a_movement_in_both_and_lost_in_none(bo
     for currency in ("eur", "usd"):
         opening, closing = (by_currency("mrr", None, end).get(currency, 0) for end in period)
         assert opening + sum(by_currency(name, *period).get(currency, 0) for name in moved) == closing
+
+
+def test_stripes_mrr_by_customer_is_compared_and_every_difference_has_its_cause(books: Books, tmp_path: Path) -> None:
+    b = books
+    b.price("p", 1_000)
+    b.price("d", 1_200, currency="usd")
+    b.price("y", 1_000, "year")
+    b.price("untold", None, billing_scheme="tiered", tiers_mode="volume")
+    rep = b.coupon("rep", percent_off=50, duration="repeating", duration_in_months=24, end="2098-01-01")
+    future = moment("2099-01-01")
+    leaving = {"cancel_at_period_end": True, "canceled_at": moment("2026-04-01"), "cancel_at": future}
+    trial = {"status": "trialing", "trial_start": moment("2026-04-20"), "trial_end": future}
+    one = ("p", 1)
+    stripes = {  # what stands on the subscription, what Stripe's file is made to say at the end of May, and the cause
+        "same": ((one,), {}, "10.00", None),
+        "nothing": ((one,), {"status": "unpaid", "latest_invoice": "in_due"}, "", None),
+        "trial": ((one,), trial, "10.00", ("switch", "trials = true")),
+        "late": ((one,), {"status": "past_due", "latest_invoice": "in_due"}, "0", ("switch", "past_due = false")),
+        "coupon": ((one,), {"discounts": [rep]}, "5.00", ("switch", "repeating = true")),
+        "both": ((one, ("y", 12)), {"discounts": [rep]} | leaving, "10.00", ("switch", "cancel = at_period_end and repeating = true")),
+        "used": ((one, ("u", 0)), {}, "17.00", ("switch", "metered = last_invoiced")),
+        "evening": ((one,), {"since": "2026-05-31T20:00:00"}, "0.00", ("month_end",)),
+        "yearly": ((("y", 1),), {}, "0.84", ("rounding",)),  # 10 ÷ 12 = 0.833
+        "dollars": ((("d", 1),), {"currency": "usd"}, "11.10", ("other_currency",)),
+        "tiers": ((("untold", 3),), {}, "30.00", ("lacking",)),
+        "before": ((one,), {"at": SEEN}, "99.99", ("reconstructed",)),
+        "absent": ((one,), {}, None, ("unexplained",)),
+    }  # fmt: skip
+    b.price("u", None, usage_type="metered")
+    b.invoice("in_due", created=moment("2026-05-10"), status="open")
+    for name, (items, said, *_) in stripes.items():
+        b.subscription(name, *items, **{"at": datetime(2026, 5, 31, tzinfo=UTC)} | said)
+        b.customer(f"cus_{name}")
+    b.usage("in_used", "used", "u", 700, "2026-02-10", "2026-03-10")
+    b.flush()
+    rows = [
+        f"cus_{name},Someone,x@example.org,EUR,{amount}"
+        for name, (_, _, amount, _) in stripes.items()
+        if amount is not None
+    ]
+    file = tmp_path / "MRR_per_Subscriber__monthly_2026-05.csv"
+    file.write_text(
+        "\n".join(["Customer ID,Customer,Customer Email,Currency,2026-05", *rows, "cus_nobody,,,EUR,3.00", ""]), "utf-8"
+    )
+    found = read_mrr(file)
+    assert found is not None
+    b.parts.builder.build(ZONE)
+    made = b.parts.stripe_mrr.compare(found, Scope(b.account, True), ZONE)
+    causes = {
+        one.customer.removeprefix("cus_"): tuple(filter(None, (one.cause, " and ".join(one.switches))))
+        for one in made.differences
+        if one.currency == "eur"
+    }
+    assert causes == {name: cause for name, (*_, cause) in stripes.items() if cause} | {"nobody": ("customer_unknown",)}
+    assert [
+        (one.customer, one.currency, one.stripe, one.ours, one.line)
+        for one in made.differences
+        if one.currency == "usd"
+    ] == [("cus_dollars", "usd", 0, 1_200, None)]
+    month = date(2026, 5, 1)
+    mrr = b.parts.figures.answer(b.ask("mrr", end=date(2026, 6, 1)))
+    assert {key: ours for key, (_, ours) in made.sums.items()} == {(month, one.currency): one.amount for one in mrr}
+    assert made.sums[month, "eur"][0] - made.sums[month, "eur"][1] == sum(
+        one.stripe - one.ours for one in made.differences if one.currency == "eur"
+    )
+
+    # Our own figures, written as Stripe's, tie; without a currency they cannot be read where there are two.
+    ours = b.parts.figures.answer(b.ask("mrr", end=date(2026, 6, 1)), by="customer")
+    lines = [f"{one.group},{one.currency},{one.amount // 100}.{one.amount % 100:02}" for one in ours]
+    file.write_text("\n".join(["Customer ID,Currency,2026-05", *lines]), "utf-8")
+    found = read_mrr(file)
+    assert found is not None and b.parts.stripe_mrr.compare(found, Scope(b.account, True), ZONE).ties
+    file.write_text("Customer ID,2026-05\ncus_same,10.00\n", "utf-8")
+    found = read_mrr(file)
+    assert found is not None
+    with pytest.raises(Invalid, match="does not say its currency"):
+        b.parts.stripe_mrr.compare(found, Scope(b.account, True), ZONE)
 
 
 def test_retention_churn_and_cohorts_are_worked_out_on_customers(books: Books) -> None:

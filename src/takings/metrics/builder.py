@@ -7,7 +7,7 @@ second clock of every figure: what it was, as known on any day since.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -173,15 +173,29 @@ class Builder:
         Raises:
             Unavailable: See :meth:`build`.
         """
-        with self._warehouse.deriving() as session, _Work(session, self._registry, self._values(zone, policy)) as work:
-            tables = {name: work.table(self._registry.model(name)) for name in names}
+        with self.turning(zone, *names) as turn:
+            yield turn(policy)
 
-            def ask(sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
-                for name, table in tables.items():
-                    sql = self._registry.model(name).renamed(sql, table)
-                return session.execute(sql, None if values is None else dict(values)).to_arrow_table()
+    @contextmanager
+    def turning(self, zone: str, *names: str) -> Iterator[Callable[[Policy], Staged]]:
+        """As :meth:`staged`, under one policy after the other: what does not depend on the switches is made once.
 
-            yield ask
+        Gives what turns to a policy; the answers before it are not to be had any more then.
+        """
+        with self._warehouse.deriving() as session, _Work(session, self._registry, self._values(zone, DEFAULT)) as work:
+
+            def turn(policy: Policy) -> Staged:
+                work.turn(self._values(zone, policy))
+                tables = {name: work.table(self._registry.model(name)) for name in names}
+
+                def ask(sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
+                    for name, table in tables.items():
+                        sql = self._registry.model(name).renamed(sql, table)
+                    return session.execute(sql, None if values is None else dict(values)).to_arrow_table()
+
+                return ask
+
+            yield turn
 
     def today(self, zone: str) -> date:
         """Return what day it is in a zone: nothing of a later one is in any figure yet."""
@@ -377,6 +391,15 @@ class _Work:
             fill(self._session, model, sql, used)
             self._made.append(name)
         return name
+
+    def turn(self, values: dict[str, Any]) -> None:
+        """Take other values of parameters from now on; tables that depend on those that changed are made anew."""
+        changed = [name for name, value in values.items() if value != self._values[name]]
+        self._values = values
+        for name in tuple(reversed(self._made)):
+            if any(self._registry.takes(name.removeprefix("temp.main."), one) for one in changed):
+                self._session.execute(f"DROP TABLE IF EXISTS {name}")
+                self._made.remove(name)
 
     def delta(self, model: Model, *, there: bool) -> _Delta:
         """Return how a model's lines differ from those that its table holds."""

@@ -14,6 +14,7 @@ from takings.reports.question import Question, Scope, State, parse, scopes
 from takings.reports.ranges import COMPARES, GRAINS, PRESETS, Bucket, Compare, Days, Grain, Preset
 from takings.reports.stripe_compare import Comparison, Difference, StripeCompare
 from takings.reports.stripe_files import StripeFile, read_file
+from takings.reports.stripe_mrr import MrrComparison, MrrDifference, MrrFile, StripeMrrCompare, read_mrr
 from takings.reports.stripe_reports import REPORTS, ReportName, Span, StripeReports
 from takings.reports.tables import ColumnInfo, Tables, TableSummary
 
@@ -43,6 +44,9 @@ __all__ = [
     "Grain",
     "Line",
     "Missing",
+    "MrrComparison",
+    "MrrDifference",
+    "MrrFile",
     "Payment",
     "Point",
     "Preset",
@@ -57,6 +61,7 @@ __all__ = [
     "State",
     "StripeCompare",
     "StripeFile",
+    "StripeMrrCompare",
     "StripeReports",
     "Sum",
     "TableSummary",
@@ -73,6 +78,7 @@ __all__ = [
     "parameters",
     "parse",
     "read_file",
+    "read_mrr",
     "scopes",
     "to_csv",
     "to_excel",
