@@ -32,9 +32,9 @@ _CAUSES = {
     "twice": "in the file more than once",
 }
 _MRR_CAUSES = {
-    "month_end": "Stripe's amount stood within a day of the month's end: another zone (--zone)",
+    "month_end": "had this amount within a day of the end of the month: another zone (--zone)",
     "rounding": "each item was rounded in another way",
-    "other_currency": "the customer's MRR here is in another currency",
+    "other_currency": "has MRR here in another currency",
     "customer_unknown": "no such customer here: takings reconcile --resource customers --full",
     "lacking": "what prices a subscription is not here: takings recurring --check",
     "reconstructed": "that time is reconstructed here from invoices",
