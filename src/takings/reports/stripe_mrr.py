@@ -107,6 +107,9 @@ class MrrComparison:
     """How a comparison came out.
 
     Attributes:
+        name: Of the file.
+        zone: In which months ended.
+        policy: The one ours are under, with its version.
         rows: Amounts other than 0 that were compared: in the file, and here.
         sums: By month and currency, minor units: in the file, and here.
         differences: In the order of months and customers.
@@ -343,10 +346,13 @@ class StripeMrrCompare:
         short = self._owners(scope, lacking)
         seen = self._first_seen(scope, customers)
         switches = self._switches(asked, scope, zone)
+        held: dict[str, list[Key]] = defaultdict(list)
+        for key in ours.keys:
+            held[key[0]].append(key)
         found: list[MrrDifference] = []
         for one in asked:
             switched = switches.get(one, ())
-            elsewhere = any(ours.at(key, one.end) for key in ours.keys if key[0] == one.key[0] and key != one.key)
+            elsewhere = any(ours.at(key, one.end) for key in held[one.key[0]] if key != one.key)
             causes: dict[MrrCause, bool] = {
                 "customer_unknown": one.key[0] not in known,
                 "other_currency": not one.ours and elsewhere,
