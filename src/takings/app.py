@@ -19,7 +19,15 @@ from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
 from takings.metrics import Books, Builder, Exchange, Figures, Journal, Keeping, Recurring, Registry
 from takings.proof import MonthEnd, Proof, ProofBook, Verifier
-from takings.reports import Dashboard, Reports, SavedQueries, StripeCompare, StripeReports, load_dashboards
+from takings.reports import (
+    Dashboard,
+    Reports,
+    SavedQueries,
+    StripeCompare,
+    StripeMrrCompare,
+    StripeReports,
+    load_dashboards,
+)
 from takings.settings import Settings
 from takings.simulator.process import Simulator
 from takings.store import Store, Vault
@@ -101,6 +109,7 @@ class App:
     queries: SavedQueries
     stripe_reports: StripeReports
     stripe_compare: StripeCompare
+    stripe_mrr: StripeMrrCompare
     dashboards: tuple[Dashboard, ...]
     sample: Sample
 
@@ -164,6 +173,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
     registry = Registry.load(catalog)
     figures = Figures(warehouse, registry, clock)
     builder = Builder(warehouse, registry, clock)
+    recurring = Recurring(warehouse, registry, builder, figures, clock)
     stripe_reports = StripeReports(warehouse)
     proofs = ProofBook(store, connections, audit, clock)
     return App(
@@ -188,7 +198,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         figures=figures,
         books=Books(figures, store, audit, clock, sync.book.loaded),
         journal=Journal(warehouse, figures),
-        recurring=Recurring(warehouse, registry, builder, figures, clock),
+        recurring=recurring,
         exchange=Exchange(warehouse, registry, settings.home, clock),
         proof=Proof(
             store,
@@ -206,6 +216,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         queries=SavedQueries(store, audit, clock),
         stripe_reports=stripe_reports,
         stripe_compare=StripeCompare(warehouse, catalog, stripe_reports),
+        stripe_mrr=StripeMrrCompare(warehouse, recurring),
         dashboards=load_dashboards(registry),
         sample=sample,
     )

@@ -52,6 +52,7 @@ def home(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Path
         pending = parts.connections.pend(None, credentials, parts.connections.probe(credentials))
         made = parts.connections.confirm(None, pending, "Company", None)
         assert parts.sync.run_once(made.id).state == "complete"
+        write_usage(parts.warehouse)
     finally:
         parts.close()
     return folder
@@ -71,6 +72,49 @@ def write(warehouse: Warehouse, table: str, scope: Scope, at: datetime, **fields
     item = Item.of(body["id"], body["created"], json.dumps(body).encode())
     delivery = Delivery(table=table, scope=scope, items=(item,), as_of=at, known_at=at, source="list", api_version="0")
     warehouse.writer().write([delivery])
+
+
+def write_usage(warehouse: Warehouse) -> None:
+    """Add what the company has none of: a metered price and what was invoiced of it, among the rows of its sandbox."""
+    scope, at, start, end = (
+        Scope("acct_1", False),
+        datetime(2026, 6, 1, tzinfo=UTC),
+        1_772_323_200,
+        1_775_001_600,
+    )  # March 2026
+    recurring = {"interval": "month", "interval_count": 1, "usage_type": "metered"}
+    price = {"id": "price_used", "product": "prod_used", "currency": "eur", "recurring": recurring, "unit_amount": 4}
+    item = {
+        "id": "si_used",
+        "created": start,
+        "quantity": None,
+        "price": price,
+        "discounts": [],
+        "tax_rates": [],
+        "subscription": "sub_used",
+    }
+    write(warehouse, "prices", scope, at, created=start, **price)
+    write(
+        warehouse, "subscriptions", scope, at, id="sub_used", created=start, start_date=start, status="active", customer="cus_used", currency="eur",
+        discounts=[], default_tax_rates=[], items={"data": [item], "has_more": False},
+    )  # fmt: skip
+    write(
+        warehouse,
+        "invoices",
+        scope,
+        at,
+        id="in_used",
+        created=end,
+        status="open",
+        currency="eur",
+        status_transitions={"finalized_at": end},
+        total=900,
+    )
+    write(
+        warehouse, "invoice_line_items", scope, at, id="il_used", created=end, invoice="in_used", currency="eur", amount=900, quantity=225,
+        period={"start": start, "end": end}, pricing={"price_details": {"price": "price_used"}},
+        parent={"subscription_item_details": {"subscription": "sub_used", "subscription_item": "si_used", "proration": False}},
+    )  # fmt: skip
 
 
 def write_charge(warehouse: Warehouse, name: str, net: int, at: datetime, *, fee: int = 0) -> None:

@@ -23,8 +23,10 @@ from takings import app
 from takings import settings as config
 from takings.cli import main
 from takings.connections import Connection, Credentials
+from takings.money import Money
 from takings.proof import Asked, Statement
 from takings.reports import REPORTS, Comparison, ReportName, Span, to_csv, to_excel, to_pdf
+from takings.reports.export import plain
 from takings.reports.month_end import document, sheets
 from takings.reports.stripe_files import parse_file
 from takings.simulator import Options, Simulator
@@ -537,6 +539,23 @@ def test_the_commands_name_the_row_and_end_with_one(
         found = json.loads(capfd.readouterr().out)
         assert {(one["id"], one["cause"]) for one in found["differences"]} == {(changed, "altered_here")}
     assert main(["report", "balance_change_from_activity", *period, "--itemized", "--format", "pdf", "-o", "x"]) == 2
+    company.parts.builder.build("UTC")
+    rows = company.ask(
+        "SELECT l.customer, l.currency, CAST(SUM(l.amount) AS BIGINT) AS minor FROM metrics.mrr_lines AS l "
+        "WHERE l.day < DATE '2026-11-01' GROUP BY 1, 2 HAVING SUM(l.amount) > 0 ORDER BY 1, 2"
+    )
+    lines = [f"{customer},{currency},{plain(Money(minor, currency))}" for customer, currency, minor in rows]
+    mrr = tmp_path / "MRR_per_Subscriber__monthly_2026-10.csv"
+    mrr.write_text("\n".join(["Customer ID,Currency,2026-10", *lines]), "utf-8")
+    assert len(rows) > 10 and main(["compare", str(mrr)]) == 0
+    assert "Everything ties." in capfd.readouterr().out
+    mrr.write_text("\n".join(["Customer ID,Currency,2026-10", *lines[1:]]), "utf-8")
+    assert main(["compare", str(mrr), "--json"]) == 1
+    (left,) = json.loads(capfd.readouterr().out)["differences"]
+    assert (left["customer"], left["currency"], left["file"], left["here"]) == (rows[0][0], rows[0][1], 0, rows[0][2])
+    assert main(["compare", str(mrr)]) == 1
+    assert rows[0][0] in capfd.readouterr().out
+    assert main(["compare", str(file), "--report", "mrr_per_subscriber"]) == 2
     assert main(["month-end", *period, "-o", str(tmp_path / "a.pdf")]) == 2
     assert main(["compare", str(tmp_path / "a.pdf"), *period]) == 2
     capfd.readouterr()

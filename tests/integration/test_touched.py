@@ -153,6 +153,19 @@ class Books:
         item["quantity"] = (item.get("quantity") or 1) + 5
         self.write("subscriptions", held, ago=timedelta(days=40))
 
+    def let_a_phase_be_more(self) -> None:
+        """Of what is to come of a subscription, all that is seen is the schedule."""
+        plan = self.some("subscription_schedules")
+        for phase in plan["phases"]:
+            phase["items"][0]["quantity"] = (phase["items"][0].get("quantity") or 1) + 3
+        self.write("subscription_schedules", plan)
+
+    def let_a_plan_be_released(self) -> None:
+        self.write(
+            "subscription_schedules",
+            {**self.some("subscription_schedules"), "status": "released", "subscription": None},
+        )
+
     def let_a_discount_end(self) -> None:
         self.write("discounts", {**self.some("discounts"), "end": int(self.clock.now().timestamp())})
 

@@ -14,7 +14,8 @@ from takings.errors import Invalid
 from takings.money import Money, exponent
 from takings.reports import REPORTS
 from takings.reports.export import plain
-from takings.reports.stripe_files import minor_of, moment_of, parse_file
+from takings.reports.stripe_files import minor_of, moment_of, parse_file, rows_of
+from takings.reports.stripe_mrr import MrrFile, is_rounding, parse_mrr
 
 CURRENCIES = st.sampled_from(["eur", "usd", "jpy", "krw", "kwd", "bhd", "isk"])
 ITEMS = "balance_transaction_id,created_utc,currency,gross,fee,net,reporting_category\n"
@@ -99,3 +100,54 @@ def test_another_file_is_refused_in_a_sentence(text: str, said: str) -> None:
 
 def test_the_command_names_the_reports_there_are() -> None:
     assert tuple(REPORTS) == NAMES
+
+
+def mrr(text: str) -> MrrFile | None:
+    columns, lines = rows_of("mrr.csv", text)
+    return parse_mrr("mrr.csv", columns, lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Customer ID,Customer,Customer Email,Currency,2026-09,2026-10\ncus_1,Ada,a@x.org,EUR,,41.67\nTotal,,,EUR,0,41.67\n",
+        "customer_id;currency;sep 2026;October 2026\ncus_1;eur;;41,67\n",
+        "Customer ID\tCurrency\tMRR 2026-09-30\tMRR 2026/10\ncus_1\teur\t0\t41.6666667\n",
+        "Month,Customer ID,Currency,MRR\n2026-09-30,cus_1,eur,0\n2026-10-31,cus_1,eur,41.67\n",
+        "customer_id,month,currency,mrr\ncus_1,2026-09,eur,\ncus_1,Oct 2026,eur,41.67\n",
+    ],
+)
+def test_mrr_by_customer_and_month_is_read_in_every_shape(text: str) -> None:
+    file = mrr(text)
+    assert file is not None and file.months == (date(2026, 9, 1), date(2026, 10, 1))
+    said = {(cell.customer, cell.currency, cell.month.month): file.minor(cell, "eur") for cell in file.cells}
+    assert said == {("cus_1", "eur", 9): 0, ("cus_1", "eur", 10): 4_167}
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"), [("1000.00", "jpy", 1_000), ("1.2345", "kwd", 1_234), ("1.2355", "kwd", 1_236)]
+)
+def test_mrr_has_the_decimals_of_its_currency(text: str, currency: str, minor: int) -> None:
+    file = mrr(f"Customer ID,Currency,2026-10\ncus_1,{currency},{text}\n")
+    assert file is not None and file.minor(file.cells[0], currency) == minor
+
+
+def test_what_is_no_export_of_mrr_is_left_to_others_or_refused_in_one_sentence() -> None:
+    assert mrr(ITEMS) is None and mrr("Customer ID,Currency\ncus_1,eur\n") is None and mrr("") is None
+    for text, said in (
+        ("Customer ID,2026-10\nada@x.org,1\n", "line 2: “ada@x.org” is no id of a customer"),
+        ("Customer ID,Currency,2026-10\ncus_1,,1\n", "line 2 says no currency"),
+        ("Customer ID,Month,MRR\ncus_1,soon,1\n", "“soon” is no month"),
+        ("Customer ID,2026-10\n", "no row of a customer"),
+        ("Customer ID,2026-10\ncus_1\n", "the file is damaged"),
+    ):
+        with pytest.raises(Invalid, match=said):
+            mrr(text)
+    file = mrr("Customer ID,Currency,2026-10\ncus_1,eur,ten\n")
+    assert file is not None
+    with pytest.raises(Invalid, match=r"mrr\.csv, line 2: “ten” is no amount"):
+        file.minor(file.cells[0], "eur")
+
+
+def test_rounding_is_at_most_a_unit_for_each_item() -> None:
+    assert [is_rounding(*one) for one in ((1, 1), (-2, 2), (0, 3), (2, 1), (1, 0))] == [True, True, False, False, False]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -220,15 +220,29 @@ class Builder:
         Raises:
             Unavailable: See :meth:`build`.
         """
-        with self._warehouse.deriving() as session, Work(session, self._registry, self._values(zone, policy)) as work:
-            tables = {name: work.table(self._registry.model(name)) for name in names}
+        with self.turning(zone, *names) as turn:
+            yield turn(policy)
 
-            def ask(sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
-                for name, table in tables.items():
-                    sql = self._registry.model(name).renamed(sql, table)
-                return session.execute(sql, None if values is None else dict(values)).to_arrow_table()
+    @contextmanager
+    def turning(self, zone: str, *names: str) -> Iterator[Callable[[Policy], Staged]]:
+        """As :meth:`staged`, under one policy after the other: what does not depend on the switches is made once.
 
-            yield ask
+        Gives what turns to a policy; the answers before it are not to be had any more then.
+        """
+        with self._warehouse.deriving() as session, Work(session, self._registry, self._values(zone, DEFAULT)) as work:
+
+            def turn(policy: Policy) -> Staged:
+                work.turn(self._values(zone, policy))
+                tables = {name: work.table(self._registry.model(name)) for name in names}
+
+                def ask(sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
+                    for name, table in tables.items():
+                        sql = self._registry.model(name).renamed(sql, table)
+                    return session.execute(sql, None if values is None else dict(values)).to_arrow_table()
+
+                return ask
+
+            yield turn
 
     def today(self, zone: str) -> date:
         """Return what day it is in a zone: nothing of a later one is in any figure yet."""

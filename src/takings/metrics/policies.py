@@ -15,6 +15,8 @@ FILE: Final = "policies.toml"
 
 Leaving = Literal["at_request", "at_period_end"]
 Pause = Literal["by_behavior", "in", "out"]
+Metered = Literal["excluded", "last_invoiced"]
+Refunds = Literal["in", "out"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class Switches:
         past_due: Whether subscriptions whose last invoice is being tried again count.
         pause: Whether subscriptions whose collection is paused count; ``by_behavior``: those that go on making drafts do.
         trials: Whether subscriptions on trial count.
+        metered: Whether metered prices count, as what was invoiced for the last whole billing period.
+        refunds: Whether subscriptions whose latest invoice was refunded in full count, until their next one.
         thirty_days: Whether a month has thirty days for weekly and daily prices, or a twelfth of 365 days (52 weeks).
         netting: Whether what a customer's subscriptions do on one day is taken together.
     """
@@ -38,6 +42,8 @@ class Switches:
     past_due: bool = True
     pause: Pause = "by_behavior"
     trials: bool = False
+    metered: Metered = "excluded"
+    refunds: Refunds = "in"
     thirty_days: bool = False
     netting: bool = True
 
@@ -73,7 +79,7 @@ BUILT_IN: Final = {
     for policy in (
         DEFAULT,
         Policy("chartmogul-like", 1, Switches(cancel="at_period_end", repeating=True, thirty_days=True)),
-        Policy("conservative", 1, Switches(repeating=True, once=True, past_due=False, pause="out")),
+        Policy("conservative", 2, Switches(repeating=True, once=True, past_due=False, pause="out", refunds="out")),
     )
 }
 _NAMES: Final = tuple(field.name for field in fields(Switches))

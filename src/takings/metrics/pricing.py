@@ -71,7 +71,7 @@ class Discount(msgspec.Struct, frozen=True):
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A licensed item of a subscription with its price.
+    """An item of a subscription with its price.
 
     Attributes:
         quantity: Whole units.
@@ -80,6 +80,7 @@ class Item(msgspec.Struct, frozen=True):
         interval, count: How often it is billed.
         taxes: Per cents of the taxes that the price includes.
         discounts: Those of the item itself, which come off before the subscription's.
+        settled: The amount is what an invoice came to: discounts of the subscription are off already.
     """
 
     quantity: int = 1
@@ -95,6 +96,7 @@ class Item(msgspec.Struct, frozen=True):
     options: dict[str, Option] | None = None
     taxes: tuple[float, ...] = ()
     discounts: tuple[Discount, ...] = ()
+    settled: bool = False
 
 
 class Subscription(msgspec.Struct, frozen=True):
@@ -142,7 +144,8 @@ def worths(subscription: Subscription) -> list[Worth | None]:
     for index in known:
         item = subscription.items[index]
         left |= _discounted({index: left[index]}, item.discounts, subscription)
-    left = _discounted(left, subscription.discounts, subscription)
+    open_ = {index: amount for index, amount in left.items() if not subscription.items[index].settled}
+    left |= _discounted(open_, subscription.discounts, subscription)
     found: list[Worth | None] = [None] * len(subscription.items)
     for index in known:
         item = subscription.items[index]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -77,12 +77,13 @@ class Recurring:
         self._clock = clock
 
     @contextmanager
-    def under(self, policy: Policy, zone: str) -> Iterator[Figures]:
+    def under(self, policy: Policy, zone: str, *only: str) -> Iterator[Figures]:
         """Give the figures under a policy; the default's are in the warehouse, others are worked out for as long as this lasts.
 
         Args:
             policy: Which.
             zone: Reporting zone.
+            only: Models whose lines are asked for; all that depend on a policy where none is named.
 
         Raises:
             Unavailable: The warehouse is busy.
@@ -90,11 +91,25 @@ class Recurring:
         if policy.switches == DEFAULT.switches:
             yield self._figures
             return
-        names = sorted(
-            model.name for model in self._registry.ordered if model.kind == "lines" and self._switched(model, policy)
-        )
-        with self._builder.staged(zone, *names, policy=policy) as ask:
-            yield _Under(self._warehouse, self._registry, self._clock, ask, frozenset(names))
+        with self.turning(zone, *only) as under:
+            yield under(policy)
+
+    @contextmanager
+    def turning(self, zone: str, *only: str) -> Iterator[Callable[[Policy], Figures]]:
+        """Give what gives the figures under one policy after the other; those of the one before are not to be had any more then.
+
+        Args and errors as of :meth:`under`.
+        """
+        switched = [one for one in self._registry.ordered if one.kind == "lines" and self._switched(one, DEFAULT)]
+        names = sorted(one.name for one in switched if not only or one.name in only)
+        with self._builder.turning(zone, *names) as turn:
+
+            def under(policy: Policy) -> Figures:
+                if policy.switches == DEFAULT.switches:
+                    return self._figures
+                return _Under(self._warehouse, self._registry, self._clock, turn(policy), frozenset(names))
+
+            yield under
 
     def depends(self, model: str, policy: Policy) -> bool:
         """Tell whether the lines of a model depend on the policy."""
@@ -103,7 +118,7 @@ class Recurring:
     def differences(self, policy: Policy, zone: str) -> list[Difference]:
         """Return the subscriptions on which the two derivations differ, and those that lack what prices them."""
         summed: dict[tuple[str, bool, str, str], int] = defaultdict(int)
-        with self.under(policy, zone) as figures:
+        with self.under(policy, zone, "mrr_lines") as figures:
             for row in figures.ask(
                 "SELECT l.account, l.livemode, l.subscription, l.currency, CAST(SUM(l.amount) AS BIGINT) "
                 "FROM metrics.mrr_lines AS l GROUP BY 1, 2, 3, 4",
@@ -124,18 +139,19 @@ class Recurring:
 
         Each amount is what turning that switch adds; together they are the whole difference, to the minor unit.
         """
-        first = self._figure(start, zone, question)
-        steps: list[Step] = []
-        before = first
-        for switch, policy in between(start, end):
-            after = self._figure(policy, zone, question)
-            steps.append(Step(switch, _less(after, before)))
-            before = after
-        return Waterfall(first, steps, before)
+        models = [self._registry.model(one.model) for one in self._registry.behind(question.measure)]
+        with self.turning(zone, *(one.name for model in models for one in self._registry.filled(model))) as under:
 
-    def _figure(self, policy: Policy, zone: str, question: Question) -> dict[str, int]:
-        with self.under(policy, zone) as figures:
-            return {one.currency: one.amount for one in figures.answer(question)}
+            def figure(policy: Policy) -> dict[str, int]:
+                return {one.currency: one.amount for one in under(policy).answer(question)}
+
+            first = before = figure(start)
+            steps: list[Step] = []
+            for switch, policy in between(start, end):
+                after = figure(policy)
+                steps.append(Step(switch, _less(after, before)))
+                before = after
+        return Waterfall(first, steps, before)
 
     def _switched(self, model: Model, policy: Policy) -> bool:
         """Tell whether a switch has a bearing on a model, by way of others too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -68,7 +69,36 @@ FROM (
 WHERE l.subscription IS NOT NULL
 GROUP BY 1, 2, 3
 """
+_SCHEDULES: Final = """
+SELECT s._account AS account, s._livemode AS livemode, s.id AS id, s.subscription AS subscription, s.customer AS customer, s.phases AS phases
+FROM stripe.subscription_schedules AS s
+WHERE s._deleted_at IS NULL AND s.status IN ('not_started', 'active')
+"""
+_KNOWN_PRICES: Final = """
+SELECT p._account AS account, p._livemode AS livemode, p.id AS id FROM stripe.prices AS p
+UNION
+SELECT i._account AS account, i._livemode AS livemode, json_extract_string(i.price, '$.id') AS id FROM stripe.subscription_items AS i
+"""
 _RATES: Final = "SELECT x.id AS id, x.percentage AS percentage FROM stripe.tax_rates AS x WHERE x.inclusive"
+
+_USAGE: Final = """
+SELECT l._account AS account, l._livemode AS livemode, json_extract_string(l.parent, '$.subscription_item_details.subscription_item') AS item,
+    l.amount AS amount, l.period AS period, l.discount_amounts AS discounts, l.taxes AS taxes, l.invoice AS invoice, i.created AS created,
+    json_extract_string(l.pricing, '$.price_details.price') AS price
+FROM stripe.invoice_line_items AS l
+JOIN stripe.invoices AS i ON i.id = l.invoice AND i._account = l._account AND i._livemode = l._livemode
+WHERE l._deleted_at IS NULL AND i._deleted_at IS NULL AND i.status IN ('open', 'paid', 'uncollectible')
+    AND json_extract_string(l.parent, '$.subscription_item_details.proration') IS DISTINCT FROM 'true'
+"""
+_PAID_BACK: Final = """
+SELECT p._account AS account, p._livemode AS livemode, p.invoice AS id, i.amount_paid AS paid, sum(r.amount) AS refunded
+FROM stripe.invoice_payments AS p
+JOIN stripe.invoices AS i ON i.id = p.invoice AND i._account = p._account AND i._livemode = p._livemode
+JOIN stripe.refunds AS r ON r._account = p._account AND r._livemode = p._livemode AND r.status = 'succeeded' AND r._deleted_at IS NULL
+    AND coalesce(r.payment_intent, r.charge) = coalesce(json_extract_string(p.payment, '$.payment_intent'), json_extract_string(p.payment, '$.charge'))
+WHERE p._deleted_at IS NULL AND i.amount_paid > 0
+GROUP BY 1, 2, 3, 4
+"""
 
 Key = tuple[str, bool, str]
 
@@ -80,7 +110,7 @@ class Scanned:
     Attributes:
         account, livemode, subscription, customer, currency: Whose it is.
         items: Minor units a month by item; empty where it does not count.
-        lacking: Items whose price, and discounts whose coupon, are not known here: they count as nothing.
+        lacking: Items whose price, discounts whose coupon, and prices of phases to come, that are not known here: they count as nothing.
     """
 
     account: str
@@ -138,16 +168,40 @@ class _Scan:
             found = tuple(sorted({rates[rate] for rate in named if rate in rates}))
             latest[key] = max(latest.get(key, (0, ())), (start, found))
         self._included = {key: found for key, (_, found) in latest.items()}
+        self._usage = self._used() if switches.metered == "last_invoiced" else {}
+        refunded = self._rows(_PAID_BACK) if switches.refunds == "out" else []
+        self._paid_back = {_key(row) for row in refunded if row["refunded"] >= row["paid"]}
         self._items: dict[Key, list[dict[str, Any]]] = defaultdict(list)
         for row in self._rows(_ITEMS):
             self._items[row["account"], row["livemode"], row["subscription"]].append(row)
 
     def all(self) -> Iterator[Scanned]:
+        to_come = self._unknown_to_come()
         for row in self._rows(_SUBSCRIPTIONS):
             found = Scanned(row["account"], row["livemode"], row["id"], row["customer"], row["currency"] or "")
+            if (scheduled := to_come.pop(_key(row), None)) is not None:
+                found.lacking += scheduled.lacking
             if self._counts(row):
                 self._value(row, found)
             yield found
+        yield from to_come.values()
+
+    def _unknown_to_come(self) -> dict[Key, Scanned]:
+        """Return the prices of phases to come that are not known here, by subscription, or by schedule where it has none yet."""
+        schedules = self._rows(_SCHEDULES)
+        known = {_key(row) for row in self._rows(_KNOWN_PRICES)} if schedules else set()
+        found: dict[Key, Scanned] = {}
+        for row in schedules:
+            for phase in _json(row["phases"]) or ():
+                prices = _names(item["price"] for item in phase.get("items") or ())
+                unknown = [one for one in prices if (row["account"], row["livemode"], one) not in known]
+                if not unknown or phase["start_date"] < self._after.timestamp():
+                    continue
+                key = (row["account"], row["livemode"], row["subscription"] or row["id"])
+                found.setdefault(key, Scanned(*key, row["customer"], phase.get("currency") or "")).lacking.extend(
+                    unknown
+                )
+        return found
 
     def _rows(self, sql: str) -> list[dict[str, Any]]:
         return self._warehouse.query(sql).dicts()
@@ -165,8 +219,30 @@ class _Scan:
             return False
         pause = _json(row["pause"])
         if pause and (pause.get("resumes_at") is None or pause["resumes_at"] >= self._after.timestamp()):
-            return on.pause == "in" or (on.pause == "by_behavior" and pause.get("behavior") == "keep_as_draft")
-        return True
+            drafts = pause.get("behavior") == "keep_as_draft"
+            if not (on.pause == "in" or (on.pause == "by_behavior" and drafts)):
+                return False
+        return (row["account"], row["livemode"], row["invoice"]) not in self._paid_back
+
+    def _used(self) -> dict[Key, list[dict[str, Any]]]:
+        """Return the lines of invoices by item, the latest period first."""
+        found: dict[Key, list[dict[str, Any]]] = defaultdict(list)
+        for row in self._rows(_USAGE):
+            found[row["account"], row["livemode"], row["item"]].append(row | {"period": _json(row["period"])})
+        for rows in found.values():
+            rows.sort(key=lambda row: (row["period"]["start"], row["created"]), reverse=True)
+        return found
+
+    def _last_used(self, key: Key, price: dict[str, Any]) -> int | None:
+        """Return what an item was invoiced for its last whole billing period by its price; None where there is none yet."""
+        lines = [line for line in self._usage.get(key, []) if line["price"] == price["id"]]
+        every = price["recurring"]
+        for line in lines:
+            start, end = (datetime.fromtimestamp(line["period"][each], UTC) for each in ("start", "end"))
+            if end >= _later(start, every["interval"], every["interval_count"]) - timedelta(hours=1):
+                same = [one for one in lines if one["invoice"] == line["invoice"] and one["period"] == line["period"]]
+                return sum(_untaxed(one) for one in same)
+        return None
 
     def _value(self, row: dict[str, Any], found: Scanned) -> None:
         names = _names(row["discounts"])
@@ -182,6 +258,13 @@ class _Scan:
             price = _json(item["price"]) or {}
             recurring = price.get("recurring") or {}
             if recurring.get("usage_type") == "metered":
+                used = self._last_used((found.account, found.livemode, item["id"]), price)
+                if used is not None:
+                    every, count = recurring["interval"], recurring["interval_count"]
+                    ids.append(item["id"])
+                    asked.append(
+                        Item(currency=found.currency, unit_amount=used, interval=every, count=count, settled=True)
+                    )
                 continue
             whole = self._prices.get((found.account, found.livemode, price.get("id") or ""), {})
             taxes = _inclusive(item["taxes"]) or _inclusive(row["taxes"])
@@ -242,6 +325,23 @@ def _key(row: dict[str, Any]) -> Key:
 
 def _json(text: Any) -> Any:
     return json.loads(text) if isinstance(text, str) else text
+
+
+def _later(start: datetime, interval: str, count: int) -> datetime:
+    """Return the end of a billing period, on the same day of the month, or its last."""
+    if interval in ("day", "week"):
+        return start + timedelta(days=count * (7 if interval == "week" else 1))
+    months = start.month - 1 + count * (12 if interval == "year" else 1)
+    year, month = start.year + months // 12, months % 12 + 1
+    return start.replace(year=year, month=month, day=min(start.day, monthrange(year, month)[1]))
+
+
+def _untaxed(line: dict[str, Any]) -> int:
+    """Return the amount of a line less its discounts and the tax that it includes."""
+    discounts: int = sum(one["amount"] for one in _json(line["discounts"]) or ())
+    included: int = sum(one["amount"] for one in _json(line["taxes"]) or () if one.get("tax_behavior") == "inclusive")
+    billed: int = line["amount"]
+    return billed - discounts - included
 
 
 def _names(text: Any) -> list[str]:

@@ -5,7 +5,7 @@ a customer with all that was billed to them. What has nothing to do with a chang
 A lake tells of each row in which of its states it was written; from those that were written since a model was last filled, the
 links between objects are followed to the end, and the models are run on what was found as if there were nothing else.
 
-Prices, coupons and tax rates are shared by everyone: their links are not followed. Where one of them has changed, models that read
+Prices, coupons, promotion codes and tax rates are shared by everyone: their links are not followed. Where one of them has changed, models that read
 them are worked out whole.
 """
 
@@ -32,6 +32,7 @@ LINKS: Final[Mapping[str, Mapping[str, str]]] = {
     "payment_intents": {"customers": _CUSTOMER},
     "invoices": {"customers": _CUSTOMER},
     "subscriptions": {"customers": _CUSTOMER},
+    "subscription_schedules": {"customers": _CUSTOMER},
     "charges": {"payment_intents": "t.payment_intent", "customers": "t.customer"},
     "credit_notes": {"invoices": "t.invoice", "customers": _CUSTOMER},
     "refunds": {"charges": "t.charge"},
@@ -57,12 +58,19 @@ LINKS: Final[Mapping[str, Mapping[str, str]]] = {
 """By table, the tables whose rows one of its rows hangs on, and the SQL that gives the id there of a row ``t``. A table comes after
 those that it hangs on."""
 
-SHARED: Final = frozenset(("coupons", "prices", "tax_rates"))
+SHARED: Final = frozenset(("coupons", "prices", "promotion_codes", "tax_rates"))
 """Tables of few rows that all customers share."""
+
+WHOLE: Final = frozenset(("stg_prices",))
+"""Models that say of what is shared, and read it off tables of other things, too: they always read everything."""
 
 _VERSIONS: Final = "raw.versions"
 #: Of what was seen of Stripe's objects: of which kinds models read, and by which column they hang on a table.
-_STATES: Final = {"subscriptions": ("id", "subscriptions"), "subscription_items": ("parent", "subscriptions")}
+_STATES: Final = {
+    "subscriptions": ("id", "subscriptions"),
+    "subscription_items": ("parent", "subscriptions"),
+    "subscription_schedules": ("id", "subscription_schedules"),
+}
 
 #: Columns of lines that name an object, and the table it is of: the first that there is will do.
 _NAMED: Final = {"customer": "customers", "subscription": "subscriptions", "invoice": "invoices", "charge": "charges"}
@@ -94,7 +102,12 @@ class Touched:
         if strange := sorted(wanted - LINKS.keys() - SHARED):
             raise Unfollowed(f"nothing is said in takings.metrics.touched of how these hang together: {strange}")
         self._states = tuple(sorted(name.partition("/")[2] for name in tables if name.startswith(f"{_VERSIONS}/")))
+        if strange := sorted(set(self._states) - _STATES.keys()):
+            raise Unfollowed(
+                f"nothing is said in takings.metrics.touched of how states of these hang together: {strange}"
+            )
         # What others hang on is followed even where no model reads it.
+        wanted |= {table for kind, (_, table) in _STATES.items() if kind in self._states}
         reached = wanted | {other for name in wanted & LINKS.keys() for other in LINKS[name]}
         reached |= {other for name in reached & LINKS.keys() for other in LINKS[name]}
         self._tables = tuple(name for name in LINKS if name in reached)

@@ -10,7 +10,7 @@ from takings.errors import Unexpected
 from takings.metrics.model import KNOWN_AT, Model
 from takings.metrics.registry import Registry
 from takings.metrics.steps import fill
-from takings.metrics.touched import Touched
+from takings.metrics.touched import WHOLE, Touched
 from takings.warehouse import Session
 
 
@@ -47,12 +47,21 @@ class Work:
             sql = model.sql
             for need in self._registry.needed(model):
                 sql = need.renamed(sql, self.table(need))
-            if self._touched is not None:
+            if self._touched is not None and model.name not in WHOLE:
                 sql = self._touched.read_here(sql)
             used = {one: self._values[one] for one in sorted(model.parameters)}
             fill(self._session, model, name, sql, used)
             self._made.append(f"temp.main.{name}")
         return f"temp.main.{name}"
+
+    def turn(self, values: dict[str, Any]) -> None:
+        """Take other values of parameters from now on; tables that depend on those that changed are made anew."""
+        changed = [name for name, value in values.items() if value != self._values[name]]
+        self._values = values
+        for name in tuple(reversed(self._made)):
+            if any(self._registry.takes(name.removeprefix("temp.main."), one) for one in changed):
+                self._session.execute(f"DROP TABLE IF EXISTS {name}")
+                self._made.remove(name)
 
     def delta(self, model: Model, before: int | None) -> Delta:
         """Return how a model's lines differ from those that its table holds.

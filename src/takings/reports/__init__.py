@@ -15,6 +15,7 @@ from takings.reports.ranges import COMPARES, GRAINS, PRESETS, Bucket, Compare, D
 from takings.reports.saved import SavedQueries, SavedQuery
 from takings.reports.stripe_compare import Comparison, Difference, StripeCompare
 from takings.reports.stripe_files import StripeFile, read_file
+from takings.reports.stripe_mrr import MrrComparison, MrrDifference, MrrFile, StripeMrrCompare, read_mrr
 from takings.reports.stripe_reports import REPORTS, ReportName, Span, StripeReports
 from takings.reports.tables import ColumnInfo, Key, Tables, TableSummary
 
@@ -45,6 +46,9 @@ __all__ = [
     "Key",
     "Line",
     "Missing",
+    "MrrComparison",
+    "MrrDifference",
+    "MrrFile",
     "Payment",
     "Point",
     "Preset",
@@ -61,6 +65,7 @@ __all__ = [
     "State",
     "StripeCompare",
     "StripeFile",
+    "StripeMrrCompare",
     "StripeReports",
     "Sum",
     "TableSummary",
@@ -77,6 +82,7 @@ __all__ = [
     "parameters",
     "parse",
     "read_file",
+    "read_mrr",
     "scopes",
     "to_csv",
     "to_excel",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -84,40 +84,33 @@ def read_file(path: Path) -> StripeFile:
     Raises:
         Invalid: It is no such file; the sentence says why.
     """
+    return parse_file(path.name, _text(path))
+
+
+def read_rows(path: Path) -> tuple[tuple[str, ...], Iterator[Line]]:
+    """Return a file's header and its rows, whatever it is. Errors as of :func:`read_file`."""
+    return rows_of(path.name, _text(path))
+
+
+def _text(path: Path) -> str:
     if path.stat().st_size > MOST_BYTES:
         raise Invalid("reports.file_large", f"{path.name} is larger than 2 GB: export shorter periods.", name=path.name)
     try:
-        text = path.read_text("utf-8-sig")
+        return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Invalid(
             "reports.file_encoding", f"{path.name} is not text in UTF-8: export it as CSV again.", name=path.name
         ) from error
-    return parse_file(path.name, text)
 
 
 def parse_file(name: str, text: str) -> StripeFile:
     """Make sense of a file's text. Arguments and errors as of :func:`read_file`."""
-    first = text.split("\n", 1)[0]
-    delimiter = max((",", ";", "\t"), key=first.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    columns = tuple(cell.strip() for cell in next(rows, []))
+    columns, rows = rows_of(name, text)
     kind = _kind(name, columns)
-    lines = []
-    for number, row in enumerate(rows, start=2):
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(row) != len(columns):
-            raise Invalid(
-                "reports.file_row",
-                f"{name}, line {number} has {len(row)} cells where the header has {len(columns)}: the file is damaged.",
-                name=name,
-                line=number,
-            )
-        lines.append(Line(number, dict(zip(columns, row, strict=True))))
+    lines = list(rows)
     itemized, candidates = kind
     start, end, zone = _days(name, lines, candidates)
-    amounts = [line.cells.get(column, "") for line in lines for column in ("gross", "fee", "net", "net_amount")]
-    comma = any("," in one for one in amounts) and not any("." in one for one in amounts)
+    comma = is_comma(line.cells.get(column, "") for line in lines for column in ("gross", "fee", "net", "net_amount"))
     return StripeFile(
         name=name,
         columns=columns,
@@ -129,6 +122,39 @@ def parse_file(name: str, text: str) -> StripeFile:
         zone=zone,
         comma=comma,
     )
+
+
+def rows_of(name: str, text: str) -> tuple[tuple[str, ...], Iterator[Line]]:
+    """Take a text apart: its header, and the rows that are not empty.
+
+    Raises:
+        Invalid: A row has more or fewer cells than the header; once it is come to.
+    """
+    first = text.split("\n", 1)[0]
+    delimiter = max((",", ";", "\t"), key=first.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    columns = tuple(cell.strip() for cell in next(rows, []))
+    return columns, _lines(name, columns, rows)
+
+
+def _lines(name: str, columns: tuple[str, ...], rows: Iterator[list[str]]) -> Iterator[Line]:
+    for number, row in enumerate(rows, start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(columns):
+            raise Invalid(
+                "reports.file_row",
+                f"{name}, line {number} has {len(row)} cells where the header has {len(columns)}: the file is damaged.",
+                name=name,
+                line=number,
+            )
+        yield Line(number, dict(zip(columns, row, strict=True)))
+
+
+def is_comma(amounts: Iterable[str]) -> bool:
+    """Tell whether amounts have a comma before their decimals."""
+    held = list(amounts)
+    return any("," in one for one in held) and not any("." in one for one in held)
 
 
 def _kind(name: str, columns: tuple[str, ...]) -> tuple[bool, tuple[ReportName, ...]]:
@@ -150,7 +176,7 @@ def _kind(name: str, columns: tuple[str, ...]) -> tuple[bool, tuple[ReportName, 
         raise Invalid(
             "reports.file_unknown",
             f"{name} is none of Stripe's reports that can be compared: its columns are {', '.join(columns)[:200] or 'none'}. "
-            "Export the balance summary, the balance change from activity, the payout reconciliation or the ending balance.",
+            "Export the balance summary, the balance change from activity, the payout reconciliation, the ending balance, or MRR per subscriber per month.",
             name=name,
             columns=", ".join(columns)[:200],
         )
@@ -194,7 +220,7 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-def minor_of(text: str, currency: str, *, comma: bool, where: str) -> int:
+def minor_of(text: str, currency: str, *, comma: bool, where: str, rounded: bool = False) -> int:
     """Return an amount that is written in major units, in minor units, exactly.
 
     Args:
@@ -202,6 +228,7 @@ def minor_of(text: str, currency: str, *, comma: bool, where: str) -> int:
         currency: Whose decimals it has.
         comma: The comma parts the decimals.
         where: Where it stands, for the error.
+        rounded: What has more decimals than the currency is rounded, half to even, and not refused.
 
     Raises:
         Invalid: It is no number, or has more decimals than the currency.
@@ -219,6 +246,8 @@ def minor_of(text: str, currency: str, *, comma: bool, where: str) -> int:
             "reports.file_amount", f"{where}: “{text[:40]}” is no amount.", where=where, text=text[:40]
         ) from None
     scaled = value.scaleb(exponent(currency))
+    if rounded:
+        return int(scaled.to_integral_value(ROUND_HALF_EVEN))
     if scaled != scaled.to_integral_value():
         raise Invalid(
             "reports.file_decimals",

@@ -189,6 +189,31 @@ movements AS (
       PARTITION BY v.account, v.livemode, v.customer, v.currency
     ) AS cohort
   FROM moved AS v
+),
+-- What subscriptions and items began and ended with, in each currency, and whether another currency did the opposite.
+turns AS (
+  SELECT
+    x.account AS account,
+    x.livemode AS livemode,
+    x.customer AS customer,
+    x.currency AS currency,
+    x.slot AS slot,
+    SUM(CASE WHEN x.amount > 0 THEN 1 ELSE 0 END) AS starts,
+    SUM(CASE WHEN x.amount < 0 THEN 1 ELSE 0 END) AS ends
+  FROM metrics.stg_mrr_changes AS x
+  WHERE x.reason IN ('start', 'trial_end', 'cancellation', 'item_added', 'item_removed')
+  GROUP BY x.account, x.livemode, x.customer, x.currency, x.slot
+),
+currencies AS (
+  SELECT
+    t.account AS account,
+    t.livemode AS livemode,
+    t.customer AS customer,
+    t.slot AS slot,
+    SUM(CASE WHEN t.starts > 0 AND t.ends = 0 THEN 1 ELSE 0 END) AS entered,
+    SUM(CASE WHEN t.ends > 0 AND t.starts = 0 THEN 1 ELSE 0 END) AS left_behind
+  FROM turns AS t
+  GROUP BY t.account, t.livemode, t.customer, t.slot
 )
 SELECT
   c.id AS id,
@@ -208,6 +233,8 @@ SELECT
   c.product AS product,
   c.billing_interval AS billing_interval,
   CASE
+    WHEN (m.part IN ('new', 'reactivation', 'churn') OR c.reason IN ('start', 'trial_end', 'cancellation', 'item_added', 'item_removed'))
+      AND ((w.ends > 0 AND w.starts = 0 AND o.entered > 0) OR (w.starts > 0 AND w.ends = 0 AND o.left_behind > 0)) THEN 'currency'
     WHEN m.part IN ('expansion', 'contraction', 'netted') AND c.reason IN ('start', 'trial_end', 'cancellation', 'item_added', 'item_removed')
       AND w.starts > 0 AND w.ends > 0 THEN 'plan_switch'
     ELSE c.reason
@@ -219,17 +246,7 @@ SELECT
 FROM metrics.stg_mrr_changes AS c
 JOIN movements AS m
   ON m.account = c.account AND m.livemode = c.livemode AND m.customer = c.customer AND m.currency = c.currency AND m.slot = c.slot
-LEFT JOIN (
-  SELECT
-    x.account AS account,
-    x.livemode AS livemode,
-    x.customer AS customer,
-    x.currency AS currency,
-    x.slot AS slot,
-    SUM(CASE WHEN x.amount > 0 THEN 1 ELSE 0 END) AS starts,
-    SUM(CASE WHEN x.amount < 0 THEN 1 ELSE 0 END) AS ends
-  FROM metrics.stg_mrr_changes AS x
-  WHERE x.reason IN ('start', 'trial_end', 'cancellation', 'item_added', 'item_removed')
-  GROUP BY x.account, x.livemode, x.customer, x.currency, x.slot
-) AS w
+LEFT JOIN turns AS w
   ON w.account = c.account AND w.livemode = c.livemode AND w.customer = c.customer AND w.currency = c.currency AND w.slot = c.slot
+LEFT JOIN currencies AS o
+  ON o.account = c.account AND o.livemode = c.livemode AND o.customer = c.customer AND o.slot = c.slot

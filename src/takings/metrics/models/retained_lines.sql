@@ -76,8 +76,8 @@ source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 [measures.starting_subscribers_lost]
 title.en = "Of those at the start, lost"
 title.fr = "Parmi ceux du début, perdus"
-meaning.en = "Those of them who lost all of their MRR within the period."
-meaning.fr = "Ceux d’entre eux qui ont perdu tout leur MRR pendant la période."
+meaning.en = "Those of them who lost all of their MRR within the period; who moved to another currency did not."
+meaning.fr = "Ceux d’entre eux qui ont perdu tout leur MRR pendant la période ; qui est passé à une autre monnaie n’en est pas."
 sum = "window"
 unit = "count"
 parts = ["lost"]
@@ -96,8 +96,8 @@ source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 [measures.subscribers_lost]
 title.en = "Of those at the start and new ones, lost"
 title.fr = "Parmi ceux du début et les nouveaux, perdus"
-meaning.en = "Those of them who lost all of their MRR within the period."
-meaning.fr = "Ceux d’entre eux qui ont perdu tout leur MRR pendant la période."
+meaning.en = "Those of them who lost all of their MRR within the period; who moved to another currency did not."
+meaning.fr = "Ceux d’entre eux qui ont perdu tout leur MRR pendant la période ; qui est passé à une autre monnaie n’en est pas."
 sum = "window"
 unit = "count"
 parts = ["lost", "came_and_lost"]
@@ -174,6 +174,7 @@ WITH customers AS (
     SUM(CASE WHEN l.day < w.since THEN l.amount ELSE 0 END) AS opening,
     SUM(l.amount) AS closing,
     MAX(CASE WHEN l.day >= w.since AND l.part = 'churn' THEN 1 ELSE 0 END) AS churned,
+    MAX(CASE WHEN l.day >= w.since AND l.part = 'churn' AND l.reason <> 'currency' THEN 1 ELSE 0 END) AS gone,
     MAX(CASE WHEN l.day >= w.since AND l.part = 'new' THEN 1 ELSE 0 END) AS came,
     MAX(l.at) AS at,
     MAX(l.country) AS country,
@@ -209,7 +210,7 @@ parts AS (
   UNION ALL
   SELECT c.*, CASE WHEN c.opening > 0 THEN 'lost' ELSE 'came_and_lost' END AS part, 1 AS amount
   FROM customers AS c
-  WHERE c.churned = 1 AND (c.opening > 0 OR c.came = 1)
+  WHERE c.gone = 1 AND (c.opening > 0 OR c.came = 1)
 )
 SELECT
   p.customer || ':' || p.currency || ':' || p.part || ':' || CAST(p.until AS VARCHAR) AS id,

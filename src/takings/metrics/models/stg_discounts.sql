@@ -3,7 +3,7 @@ kind = "staging"
 meaning.en = "Discounts with what their coupon takes off, and since when and until when."
 meaning.fr = "Les réductions avec ce que leur coupon enlève, et depuis quand et jusqu’à quand."
 grain = ["account", "livemode", "discount"]
-needs = ["stripe.coupons", "stripe.customers", "stripe.discounts"]
+needs = ["metrics.stg_coupons", "stripe.customers", "stripe.discounts"]
 */
 WITH held AS (
   SELECT
@@ -35,13 +35,7 @@ SELECT
   c.duration AS duration,
   h.since AS since,
   coalesce(h.until, TIMESTAMPTZ '9999-12-31 00:00:00+00') AS until,
-  json_object(
-    'percent_off', c.percent_off,
-    'amount_off', c.amount_off,
-    'currency', c.currency,
-    'options', CAST(c.currency_options AS JSON),
-    'products', json_extract(c.applies_to, '$.products')
-  ) AS facts
+  c.facts AS facts
 FROM held AS h
-JOIN stripe.coupons AS c ON c.id = h.coupon AND c._account = h.account AND c._livemode = h.livemode
+JOIN metrics.stg_coupons AS c ON c.coupon = h.coupon AND c.account = h.account AND c.livemode = h.livemode
 QUALIFY row_number() OVER (PARTITION BY h.account, h.livemode, h.discount ORDER BY h.everywhere DESC) = 1

@@ -4,7 +4,8 @@ meaning.en = "How each subscription stood after each moment at which anything ab
 meaning.fr = "Où en était chaque abonnement après chaque moment où quelque chose y changeait : s’il compte, ses éléments, et la question posée sur leur valeur."
 grain = ["account", "livemode", "subscription", "at"]
 needs = [
-  "metrics.stg_discounts_held", "metrics.stg_items_held", "metrics.stg_prices", "metrics.stg_subscription_versions"
+  "metrics.stg_discounts_held", "metrics.stg_items_held", "metrics.stg_prices", "metrics.stg_refunded", "metrics.stg_subscription_versions",
+  "metrics.stg_usage"
 ]
 */
 WITH versions AS MATERIALIZED (
@@ -43,6 +44,10 @@ moments AS (
   SELECT i.account AS account, i.livemode AS livemode, i.subscription AS subscription, unnest([i.since, i.until]) AS at FROM metrics.stg_items_held AS i
   UNION
   SELECT d.account AS account, d.livemode AS livemode, d.subscription AS subscription, unnest([d.since, d.until]) AS at FROM discounts AS d
+  UNION
+  SELECT u.account AS account, u.livemode AS livemode, u.subscription AS subscription, unnest([u.known_from, u.known_until]) AS at FROM metrics.stg_usage AS u
+  UNION
+  SELECT r.account AS account, r.livemode AS livemode, r.subscription AS subscription, unnest([r.since, r.until]) AS at FROM metrics.stg_refunded AS r
 ),
 points AS (
   SELECT m.account AS account, m.livemode AS livemode, m.subscription AS subscription, m.at AS at, s.customer AS customer, s.currency AS currency,
@@ -67,11 +72,14 @@ states AS MATERIALIZED (
         $pause = 'out' OR ($pause = 'by_behavior' AND v.pause IN ('void', 'mark_uncollectible'))
       ) THEN 'paused'
       WHEN v.status = 'past_due' AND NOT $past_due THEN 'past_due'
+      WHEN r.invoice IS NOT NULL THEN 'refunded'
       ELSE 'counts'
     END AS state
   FROM points AS p
   JOIN versions AS v
     ON v.account = p.account AND v.livemode = p.livemode AND v.subscription = p.subscription AND v.since <= p.at AND p.at < v.until
+  LEFT JOIN metrics.stg_refunded AS r
+    ON r.account = p.account AND r.livemode = p.livemode AND r.subscription = p.subscription AND r.since <= p.at AND p.at < r.until
 ),
 whole_discounts AS (
   SELECT s.account AS account, s.livemode AS livemode, s.subscription AS subscription, s.at AS at, d.item AS item,
@@ -85,12 +93,13 @@ whole_discounts AS (
 items AS MATERIALIZED (
   SELECT s.account AS account, s.livemode AS livemode, s.subscription AS subscription, s.at AS at,
     list({
-      'item': i.item, 'price': i.price, 'product': p.product, 'interval': p."interval", 'interval_count': p.interval_count, 'quantity': i.quantity
+      'item': i.item, 'price': i.price, 'product': p.product, 'interval': p."interval", 'interval_count': p.interval_count, 'quantity': i.quantity,
+      'metered': coalesce(p.usage_type, 'licensed') = 'metered'
     } ORDER BY i.item) AS items,
     string_agg(
-      CASE WHEN p.facts IS NULL THEN '{"currency":""' ELSE left(CAST(p.facts AS VARCHAR), length(CAST(p.facts AS VARCHAR)) - 1) END
+      CASE WHEN p.usage_type = 'metered' THEN u.facts ELSE CASE WHEN p.facts IS NULL THEN '{"currency":""' ELSE left(CAST(p.facts AS VARCHAR), length(CAST(p.facts AS VARCHAR)) - 1) END
         || ',"quantity":' || CAST(i.quantity AS VARCHAR) || ',"taxes":' || CAST(to_json(i.taxes) AS VARCHAR)
-        || ',"discounts":[' || coalesce(w.discounts, '') || ']}',
+        || ',"discounts":[' || coalesce(w.discounts, '') || ']}' END,
       ',' ORDER BY i.item
     ) AS asked
   FROM states AS s
@@ -99,7 +108,9 @@ items AS MATERIALIZED (
   LEFT JOIN metrics.stg_prices AS p ON p.account = s.account AND p.livemode = s.livemode AND p.price = i.price
   LEFT JOIN whole_discounts AS w
     ON w.account = s.account AND w.livemode = s.livemode AND w.subscription = s.subscription AND w.at = s.at AND w.item = i.item
-  WHERE s.state = 'counts' AND coalesce(p.usage_type, 'licensed') <> 'metered'
+  LEFT JOIN metrics.stg_usage AS u
+    ON u.account = i.account AND u.livemode = i.livemode AND u.item = i.item AND u.price = i.price AND u.known_from <= s.at AND s.at < u.known_until
+  WHERE s.state = 'counts' AND (coalesce(p.usage_type, 'licensed') <> 'metered' OR u.item IS NOT NULL)
   GROUP BY ALL
 ),
 asked AS (

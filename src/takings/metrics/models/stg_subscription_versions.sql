@@ -14,12 +14,12 @@ WITH seen AS (
     from_json(v.payload, '{
       "status": "VARCHAR", "customer": "JSON", "currency": "VARCHAR", "created": "BIGINT", "start_date": "BIGINT",
       "trial_start": "BIGINT", "trial_end": "BIGINT", "canceled_at": "BIGINT", "ended_at": "BIGINT", "cancel_at": "BIGINT",
-      "cancel_at_period_end": "BOOLEAN", "latest_invoice": "JSON", "pause_collection": {"behavior": "VARCHAR", "resumes_at": "BIGINT"},
+      "cancel_at_period_end": "BOOLEAN", "current_period_end": "BIGINT", "latest_invoice": "JSON", "pause_collection": {"behavior": "VARCHAR", "resumes_at": "BIGINT"},
       "cancellation_details": {"reason": "VARCHAR"}, "discounts": ["JSON"], "discount": {"id": "VARCHAR"},
       "default_tax_rates": [{"inclusive": "BOOLEAN", "percentage": "DOUBLE"}],
       "items": {"has_more": "BOOLEAN", "data": [{
         "id": "VARCHAR", "created": "BIGINT", "quantity": "BIGINT", "price": {"id": "VARCHAR"}, "discounts": ["JSON"],
-        "tax_rates": [{"inclusive": "BOOLEAN", "percentage": "DOUBLE"}]
+        "current_period_end": "BIGINT", "tax_rates": [{"inclusive": "BOOLEAN", "percentage": "DOUBLE"}]
       }]}
     }') AS s
   FROM raw.versions AS v
@@ -91,6 +91,7 @@ SELECT
   to_timestamp(p.s.canceled_at) AS canceled_at,
   CASE WHEN p.s.status IN ('canceled', 'incomplete_expired') THEN to_timestamp(coalesce(p.s.ended_at, p.s.canceled_at)) END AS ended_at,
   to_timestamp(p.s.cancel_at) AS cancel_at,
+  to_timestamp(coalesce(p.s.current_period_end, list_max(list_transform(p.s.items.data, lambda i: i.current_period_end)))) AS period_end,
   p.s.status NOT IN ('canceled', 'incomplete_expired') AND (p.s.cancel_at_period_end OR p.s.cancel_at IS NOT NULL) AS leaving,
   p.s.cancellation_details.reason AS cancellation,
   coalesce(

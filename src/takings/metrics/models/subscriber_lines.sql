@@ -18,8 +18,8 @@ source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 [measures.new_subscribers]
 title.en = "New subscribers"
 title.fr = "Nouveaux abonnés"
-meaning.en = "Customers with MRR for the first time."
-meaning.fr = "Les clients qui ont du MRR pour la première fois."
+meaning.en = "Customers with MRR for the first time; not those who came from another currency that day."
+meaning.fr = "Les clients qui ont du MRR pour la première fois ; non ceux venus d’une autre monnaie ce jour-là."
 sum = "flow"
 unit = "count"
 parts = ["new"]
@@ -38,8 +38,8 @@ source = "https://docs.stripe.com/billing/subscriptions/analytics/glossary"
 [measures.churned_subscribers]
 title.en = "Churned subscribers"
 title.fr = "Abonnés perdus"
-meaning.en = "Customers who lost the last of their MRR. Negative. Involuntary where a payment failed or was disputed."
-meaning.fr = "Les clients qui ont perdu tout leur MRR. Négatif. Involontaire quand un paiement a échoué ou a été contesté."
+meaning.en = "Customers who lost the last of their MRR. Negative. Involuntary where a payment failed or was disputed. Who moved to another currency that day did not leave."
+meaning.fr = "Les clients qui ont perdu tout leur MRR. Négatif. Involontaire quand un paiement a échoué ou a été contesté. Qui est passé à une autre monnaie ce jour-là n’est pas parti."
 sum = "flow"
 unit = "count"
 parts = ["churn_involuntary", "churn_voluntary"]
@@ -93,7 +93,10 @@ SELECT
   g.at AS at,
   g.day AS day,
   g.day_utc AS day_utc,
-  CASE WHEN g.part <> 'churn' THEN g.part WHEN g.failed > 0 THEN 'churn_involuntary' ELSE 'churn_voluntary' END AS part,
+  CASE
+    WHEN g.moved > 0 THEN CASE WHEN g.part = 'churn' THEN 'currency_left' ELSE 'currency_entered' END
+    WHEN g.part <> 'churn' THEN g.part WHEN g.failed > 0 THEN 'churn_involuntary' ELSE 'churn_voluntary'
+  END AS part,
   g.amount AS amount,
   'customers' AS object,
   g.customer AS source,
@@ -115,6 +118,7 @@ FROM (
     l.customer AS customer,
     MAX(l.country) AS country,
     SUM(CASE WHEN l.reason IN ('payment_failed', 'payment_disputed', 'past_due') THEN 1 ELSE 0 END) AS failed,
+    SUM(CASE WHEN l.reason = 'currency' THEN 1 ELSE 0 END) AS moved,
     MAX(l.basis) AS basis,
     MAX(l.cohort) AS cohort
   FROM metrics.mrr_lines AS l

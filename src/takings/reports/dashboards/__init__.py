@@ -90,9 +90,10 @@ class GridSpec:
 
 @dataclass(frozen=True, slots=True)
 class SectionSpec:
-    """What belongs together."""
+    """What belongs together; ``lead``: a sentence on it by language, none where there is nothing to say."""
 
     title: dict[str, str]
+    lead: dict[str, str]
     tiles: tuple[TileSpec, ...]
     charts: tuple[ChartSpec, ...]
     tables: tuple[TableSpec, ...]
@@ -187,9 +188,10 @@ class _Reading:
         return made
 
     def _section(self, given: dict[str, Any]) -> SectionSpec:
-        self._only(given, ("title", "tiles", "charts", "tables", "grids"))
+        self._only(given, ("title", "lead", "tiles", "charts", "tables", "grids"))
         return SectionSpec(
             title=self._both(given, "title"),
+            lead=self._both(given, "lead") if "lead" in given else {},
             tiles=tuple(self._tile(one) for one in given.get("tiles", ())),
             charts=tuple(self._chart(one) for one in given.get("charts", ())),
             tables=tuple(self._table(one) for one in given.get("tables", ())),

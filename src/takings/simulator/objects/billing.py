@@ -178,7 +178,7 @@ def subscriptions(company: Company, rows: I64) -> list[Object]:
 
 
 def subscription_schedules(company: Company, rows: I64) -> list[Object]:
-    """Build subscription schedules of one phase."""
+    """Build subscription schedules: one phase, and on every other one that runs a second, a year later, with one unit more."""
     read = Rows(company, "subscription_schedules", rows)
     sub_rows = read.array("sub")
     subs = Rows(company, "subscriptions", sub_rows)
@@ -188,7 +188,8 @@ def subscription_schedules(company: Company, rows: I64) -> list[Object]:
         subs("period_end"), subs("currency"), items.refs("price", "prices"), items("quantity"), strict=True,
     )  # fmt: skip
     out: list[Object] = []
-    for id, created, status, sub, customer, cancel, until, currency, price, quantity in made:
+    for row, (id, created, status, sub, customer, cancel, until, currency, price, quantity) in enumerate(made):
+        grows = status == 0 and int(rows[row]) % 2 == 0
         settings: Object = {
             "application_fee_percent": None,
             "automatic_tax": _MANUAL_LIABILITY,
@@ -224,6 +225,13 @@ def subscription_schedules(company: Company, rows: I64) -> list[Object]:
             "start_date": created,
             "trial_end": None,
         }
+        phases = [phase]
+        if grows:
+            phase["end_date"] += 365 * DAY_S
+            more = phase["items"][0] | {"quantity": quantity + 1}
+            phases.append(
+                phase | {"start_date": phase["end_date"], "end_date": phase["end_date"] + 365 * DAY_S, "items": [more]}
+            )
         released = min(created + 30 * DAY_S, company.end) if status == 1 else None
         out.append(
             {
@@ -242,7 +250,7 @@ def subscription_schedules(company: Company, rows: I64) -> list[Object]:
                 "livemode": company.livemode,
                 "metadata": {},
                 "pause_schedules": [],
-                "phases": [phase],
+                "phases": phases,
                 "released_at": released,
                 "released_subscription": sub if status == 1 else None,
                 "status": ("active", "released", "canceled")[status],

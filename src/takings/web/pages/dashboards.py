@@ -179,6 +179,7 @@ class Section:
     """What belongs together."""
 
     title: str
+    lead: str
     tiles: tuple[FigureTile, ...]
     charts: tuple[ChartCard, ...]
     tables: tuple[TableCard, ...]
@@ -345,6 +346,7 @@ class _Drawing:
     def section(self, at: int, spec: SectionSpec) -> Section:
         return Section(
             title=spec.title[self._locale],
+            lead=spec.lead.get(self._locale, ""),
             tiles=tuple(self.tile(one) for one in spec.tiles),
             charts=tuple(self.chart_card(f"c{at}-{n}", one) for n, one in enumerate(spec.charts)),
             tables=(
