@@ -223,7 +223,10 @@ def test_only_what_changed_is_built_again(parts: app.App) -> None:
     assert not any(one.fresh for one in parts.builder.build("Europe/Paris"))
     money = {"amount": 500, "fee": 20, "net": 480, "currency": "jpy", "reporting_category": "charge"}
     write(parts.warehouse, "balance_transactions", scope, now, id="txn_1", **money)
-    fresh = {one.model for one in parts.builder.build("Europe/Paris") if one.fresh}
+    few = {one.model for one in parts.builder.build("Europe/Paris", figures=("fee_rate",)) if one.fresh}
+    assert few == {"money_lines"}  # what both come from, and nothing else that has changed
+    assert not any(one.fresh for one in parts.builder.build("Europe/Paris", figures=("fee_rate", "refunds")))
+    fresh = {one.model for one in parts.builder.build("Europe/Paris") if one.fresh} | few
     assert fresh == {name for name, tables in read.items() if "balance_transactions" in tables}
     question = Question("balance", account="acct_other", livemode=False)
     assert [(one.currency, one.amount, one.lines) for one in parts.figures.answer(question)] == [("jpy", 480, 2)]

@@ -91,7 +91,7 @@ def show(metric: str, month: str, account: str | None, test: bool, as_json: bool
 
     with opened(settings_for(home=home)) as app:
         measure = app.registry.measure(metric)
-        app.builder.build(app.zone())
+        app.builder.build(app.zone(), figures=(metric,))
         question = Question(metric, month_of(month), account=account, livemode=not test)
         code = say_missing(missing_here(app, question))
         booked = app.books.booked(question)
@@ -153,7 +153,7 @@ def restatements(
     start, end = period_of(period) if period else (None, None)
     with opened(settings_for(home=home)) as app:
         measure = app.registry.measure(metric)
-        app.builder.build(app.zone())
+        app.builder.build(app.zone(), figures=(metric,))
         question = Question(metric, start, end, account=account, livemode=not test)
         code = say_missing(missing_here(app, question))
         found = app.books.restatements(question, app.zone())

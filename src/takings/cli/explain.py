@@ -81,7 +81,7 @@ def explain(
     question = Question(metric, start, end, currency and currency.lower(), account, not test, filters, moment)
     with opened(settings_for(home=home)) as app:
         app.registry.figure(metric)
-        app.builder.build(app.zone())
+        app.builder.build(app.zone(), figures=(metric,))
         shown = answered(app, question, by=by, under=name, into=into, limit=None if every else FEW)
     if as_json:
         print_json(shown.plain())

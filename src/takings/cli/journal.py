@@ -238,7 +238,7 @@ def _built(home: Path | None, account: str | None, livemode: bool) -> Iterator[t
 
     code = 0
     with opened(settings_for(home=home)) as app:
-        app.builder.build(app.zone())
+        app.builder.build(app.zone(), figures=("journal_difference",))
         question = Question("journal_difference", account=account, livemode=livemode)
         missing = missing_here(app, question)
         yield app, lambda: code

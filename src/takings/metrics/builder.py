@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -171,26 +171,28 @@ class Builder:
         self._kinds = sorted(name.partition("/")[2] for name in tables if name.startswith(f"{_VERSIONS}/"))
         self._versions: tuple[str, dict[str, str]] | None = None
 
-    def build(self, zone: str, *, anew: bool = False) -> tuple[Built, ...]:
+    def build(self, zone: str, *, anew: bool = False, figures: Collection[str] = ()) -> tuple[Built, ...]:
         """Bring every model of lines up to date.
 
         Args:
             zone: IANA name of the reporting zone, for the days of business figures.
             anew: Fill also those whose sources have not changed.
+            figures: Once every model has been filled, only those that these figures come from; none given: all.
 
         Raises:
+            NotFound: There is no such figure.
             Unavailable: The disk is full, or the warehouse is busy: everything stays as it was.
         """
         values = self._values(zone, DEFAULT)
         if not anew:
             marks = self._marks()
             before = self._before(marks)
-            if not self._stale(values, marks, before):
+            if not self._stale(values, marks, before, figures):
                 return tuple(self._left(model, before) for model in self._lines)
         with self._warehouse.deriving() as session:
             marks = self._marks()  # before the first row is read: what comes meanwhile is filled next time
             before = self._before(marks)
-            stale = self._lines if anew else self._stale(values, marks, before)
+            stale = self._lines if anew else self._stale(values, marks, before, figures)
             failed: set[str] = set()
             while True:  # once, and again without each model that cannot be worked out
                 with ExitStack() as made:
@@ -295,7 +297,9 @@ class Builder:
             return set()
         return {name for (name,) in self._warehouse.query(FAILING).rows}
 
-    def _stale(self, values: dict[str, Any], marks: Mapping[str, str], before: dict[str, _Last]) -> tuple[Model, ...]:
+    def _stale(
+        self, values: dict[str, Any], marks: Mapping[str, str], before: dict[str, _Last], figures: Collection[str]
+    ) -> tuple[Model, ...]:
         def stale(model: Model) -> bool:
             last = before.get(model.name)
             return (
@@ -305,7 +309,11 @@ class Builder:
                 or last.print != self._print(model, values, marks)
             )
 
-        return tuple(model for model in self._lines if stale(model))
+        asked = self._lines
+        if figures and all(model.name in before for model in asked):
+            behind = {one.model for name in figures for one in self._registry.behind(name)}
+            asked = tuple(one for name in sorted(behind) for one in self._registry.filled(self._registry.model(name)))
+        return tuple(model for model in self._lines if model in asked and stale(model))
 
     def _definition(self, model: Model, values: dict[str, Any]) -> str:
         """Return what changes with the text of a model, of those it needs, and with the settings they take."""
