@@ -297,6 +297,18 @@ def test_a_table_that_is_made_anew_meanwhile_is_read_whole(books: Books) -> None
     assert warehouse.query("SELECT SUM(l.amount) FROM metrics.money_lines AS l").rows == [(before,)]
 
 
+def test_what_cannot_be_followed_is_worked_out_whole(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's error takes its transaction along: it is begun anew, and no model counts as failed."""
+    books.let_a_refund_be_more()
+    books.let_a_transaction_be_more()
+    with monkeypatch.context() as broken:
+        broken.setitem(LINKS, "refunds", {"charges": "CAST(CAST(t.id AS BIGINT) AS VARCHAR)"})  # type: ignore[arg-type]
+        built = books.build()
+    assert (built["money_lines"].came, built["money_lines"].partly, built["money_lines"].failed) == (1, False, False)
+    books.let_a_transaction_be_more()
+    assert books.build()["money_lines"].partly
+
+
 def test_where_most_has_changed_everything_is_worked_out(books: Books) -> None:
     books.build()
     warehouse = books.parts.warehouse

@@ -149,6 +149,10 @@ class _Failed(Exception):
         self.model, self.code = model, code
 
 
+class _Untraced(Exception):
+    """What has changed cannot be followed; the transaction is lost with it."""
+
+
 class Builder:
     """Runs the models in the order of need, all on one state of the warehouse, and writes what is new in one commit.
 
@@ -194,11 +198,15 @@ class Builder:
             before = self._before(marks)
             stale = self._lines if anew else self._stale(values, marks, before, figures)
             failed: set[str] = set()
+            trace = True
             while True:  # once, and again without each model that cannot be worked out
                 with ExitStack() as made:
                     wanted = [one for one in stale if one.name not in failed]
                     try:
-                        changes = self._worked_out(session, made, wanted, values, marks, before, anew=anew)
+                        changes = self._worked_out(session, made, wanted, values, marks, before, anew=anew, trace=trace)
+                    except _Untraced:
+                        trace = False  # all lines are worked out instead
+                        continue
                     except _Failed as error:
                         self._log.warning("metrics.model_failed", model=error.model, code=error.code)
                         failed.add(error.model)
@@ -339,17 +347,19 @@ class Builder:
         before: dict[str, _Last],
         *,
         anew: bool,
+        trace: bool,
     ) -> dict[str, _Change]:
         """Return what differs, by model; temporary tables last as long as the stack.
 
         Raises:
             _Failed: One of them cannot be worked out.
+            _Untraced: What has changed since they were last filled cannot be followed.
         """
         changes: dict[str, _Change] = {}
         with _one_state(session):
             state = self._warehouse.state(session)
             versions = {model.name: self._seen(session, model) for model in models}
-            traced = self._traced(session, made, models, values, marks, before)
+            traced = self._traced(session, made, models if trace else [], values, marks, before)
             everything = made.enter_context(Work(session, self._registry, values))
             part = everything
             partly = {name for name in traced.models if not anew and before[name].whole == values[_TODAY]}
@@ -389,6 +399,9 @@ class Builder:
         """Return what has changed since some models were last filled, and which those are.
 
         Of the others, or where so much has changed that it is not worth it, all lines may be other ones.
+
+        Raises:
+            _Untraced: It cannot be told.
         """
 
         def fit(model: Model) -> bool:
@@ -416,13 +429,14 @@ class Builder:
             with mapped():
                 if not some.find():
                     return _Traced(None, frozenset())
-                some.gather()
+                if any(before[model.name].whole == values[_TODAY] for model in able):
+                    some.gather()
                 shared = some.shared_changed()
         except (Unexpected, Unavailable) as error:
             if isinstance(error, Unavailable) and error.code != _NO_MEMORY:
                 raise
             self._log.warning("metrics.untraced", code=error.code)
-            return _Traced(None, frozenset())
+            raise _Untraced from None
         return _Traced(some, frozenset(one.name for one in able if not self._registry.sources(one.name) & shared))
 
     @cached_property
