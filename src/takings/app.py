@@ -12,12 +12,13 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from takings import catalog as catalogs
-from takings.accounts import ApiTokens, Audit, People, Sessions, company
+from takings.accounts import ApiTokens, Audit, CompanySettings, People, Sessions, company
 from takings.alerts import Alerts, BudgetFacts, Budgets
 from takings.catalog import Catalog
 from takings.clock import Clock, SystemClock
 from takings.connections import Connections, Credentials, Deliveries, Discovering, SigningSecrets
 from takings.metrics import Books, Builder, Exchange, Figures, Journal, Keeping, Recurring, Registry
+from takings.metrics.policies import DEFAULT, Policy, standing
 from takings.proof import MonthEnd, Proof, ProofBook, Verifier
 from takings.reports import (
     Dashboard,
@@ -88,6 +89,7 @@ class App:
     people: People
     sessions: Sessions
     tokens: ApiTokens
+    firm: CompanySettings
     audit: Audit
     connections: Connections
     signing: SigningSecrets
@@ -172,7 +174,12 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
     health = HealthBook(store, catalog, settings)
     registry = Registry.load(catalog)
     figures = Figures(warehouse, registry, clock)
-    builder = Builder(warehouse, registry, clock)
+
+    def policy() -> Policy:
+        known = company(store)
+        return standing(settings.home, known.policy if known else DEFAULT.name)
+
+    builder = Builder(warehouse, registry, clock, policy=policy)
     recurring = Recurring(warehouse, registry, builder, figures, clock)
     stripe_reports = StripeReports(warehouse)
     proofs = ProofBook(store, connections, audit, clock)
@@ -186,6 +193,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         people=People(store, clock),
         sessions=Sessions(store, clock),
         tokens=ApiTokens(store, clock),
+        firm=CompanySettings(store, audit),
         audit=audit,
         connections=connections,
         signing=signing,
@@ -212,7 +220,7 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         ),
         month_end=MonthEnd(store, warehouse, catalog, proofs, clock),
         alerts=Alerts(store, vault, settings, clock, audit, _budgets(connections, health, clock)),
-        reports=Reports(warehouse, clock),
+        reports=Reports(warehouse, clock, figures),
         queries=SavedQueries(store, audit, clock),
         stripe_reports=stripe_reports,
         stripe_compare=StripeCompare(warehouse, catalog, stripe_reports),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -16,12 +19,14 @@ from openpyxl import load_workbook
 
 from takings import catalog
 from takings.accounts import Person
+from takings.answers.explanation import explain as explained
 from takings.connections import Credentials
-from takings.metrics import Question, Registry
+from takings.errors import Invalid, Misconfigured
+from takings.metrics import Question, Registry, explaining, policies
 from takings.reports import load_dashboards
 from takings.simulator import Simulator
 
-from .conftest import PASSWORD, Look, Site, as_json
+from .conftest import PASSWORD, Look, Site, as_json, csrf_of
 
 BOARDS = {one.name: one for one in load_dashboards(Registry.load(catalog.load()))}
 DAYS = "from=2025-11-01&to=2026-10-31"
@@ -258,6 +263,95 @@ def test_two_policies_stand_side_by_side_and_mrr_is_held_against_another_derivat
     (built.app.settings.home / "policies.toml").unlink()
 
 
+def test_the_company_chooses_the_policy_of_its_figures(built: Site, client: httpx2.Client) -> None:
+    """Figures, explanations and the API follow it once they are made anew, and say so until then."""
+    app, month = built.app, "from=2026-10-01&to=2026-10-31&currency=eur"
+
+    def choose(policy: str) -> None:
+        page = client.get("/admin/company")
+        form = as_json(client, "/admin/company")
+        kept = {name: form[name] for name in ("name", "locale", "time_zone", "currency")}
+        answer = client.post("/admin/company", data={**kept, "policy": policy, "_csrf": csrf_of(page.text)})
+        assert answer.status_code == 200 and "Figures are being made anew" in answer.text
+
+    def mrr() -> int:
+        page = as_json(client, f"/dashboards/recurring?{month}")
+        tiles = [tile for section in page["sections"] for tile in section["tiles"] if tile["metric"] == "mrr"]
+        return int(tiles[0]["value"])
+
+    falls = as_json(client, "/policies?policy=stripe&against=conservative&at=2026-10-31")
+    first, last = (falls["steps"][at]["amounts"][falls["currencies"].index("EUR")] for at in (0, -1))
+    assert mrr() == first != last
+    choose("conservative")
+    try:
+        page = as_json(client, f"/dashboards/recurring?{month}")
+        assert "conservative 2" in page["policy"]["label"] and "until then" in page["policy"]["label"]
+        assert mrr() == first
+        asked = Question("mrr", end=date(2026, 11, 1), currency="eur")
+        with app.recurring.under(policies.BUILT_IN["conservative"], "Europe/Paris") as figures:
+            assert [one.amount for one in figures.answer(asked)] == [last]  # worked out: what is kept is not yet of it
+        app.builder.build("Europe/Paris")
+        page = as_json(client, f"/dashboards/recurring?{month}")
+        assert page["policy"]["label"].startswith("Policy conservative 2: compare") and mrr() == last
+        tile = next(tile for section in page["sections"] for tile in section["tiles"] if tile["metric"] == "mrr")
+        explains(client, app, "mrr", tile["href"], tile["value"])
+        facts = [tuple(one.values()) for one in as_json(client, tile["href"])["facts"]]
+        assert ("Policy", "conservative 2", "/policies") in facts and as_json(client, "/policies")[
+            "kept"
+        ] == "conservative 2"
+        with app.recurring.under(policies.DEFAULT, "Europe/Paris") as figures:
+            assert [one.amount for one in figures.answer(asked)] == [first]
+        known = replace(asked, known=app.clock.now())
+        assert explained(app, known).values[0].value == last and explained(app, known, under="conservative").policy
+        with pytest.raises(Invalid, match="kept for the policy conservative only"):
+            explained(app, known, under="stripe")
+    finally:
+        choose("stripe")
+        app.builder.build("Europe/Paris")
+    assert mrr() == first
+
+
+def test_a_policy_that_is_gone_is_said_and_can_be_replaced(built: Site, client: httpx2.Client) -> None:
+    own = built.app.settings.home / "policies.toml"
+    own.write_text("[ours]\nversion = 1\n")
+    form = as_json(client, "/admin/company")
+    assert ["ours", "ours 1"] in form["policies"]
+    kept = {name: form[name] for name in ("name", "locale", "time_zone", "currency")}
+    token = csrf_of(client.get("/admin/company").text)
+    assert client.post("/admin/company", data={**kept, "policy": "ours", "_csrf": token}).status_code == 200
+    own.unlink()
+    try:
+        with pytest.raises(Misconfigured, match=r"“ours”, which is not in .*policies.toml any more"):
+            built.app.builder.build("Europe/Paris")
+        assert "“ours”" in client.get("/dashboards/recurring").text
+        page = client.get("/admin/company")
+        assert page.status_code == 200 and '<option value="ours" selected' in page.text
+        wrong = client.post("/admin/company", data={**kept, "policy": "theirs", "_csrf": csrf_of(page.text)})
+        assert wrong.status_code == 400 and "There is no such policy" in wrong.text
+    finally:
+        client.post("/admin/company", data={**kept, "policy": "stripe", "_csrf": token})
+    assert as_json(client, "/dashboards/recurring")["state"] == "shown"
+
+
+def test_the_companys_settings_are_checked_kept_and_noted(built: Site, client: httpx2.Client, owner: Person) -> None:
+    app = built.app
+    form = as_json(client, "/admin/company")
+    kept = {name: form[name] for name in ("name", "locale", "time_zone", "currency", "policy")}
+    token = csrf_of(client.get("/admin/company").text)
+    for wrong in ({"name": " "}, {"time_zone": "Mars/Base"}, {"currency": "euros"}, {"locale": "de"}):
+        answer = client.post("/admin/company", data={**kept, **wrong, "_csrf": token})
+        assert answer.status_code == 400, wrong
+    assert as_json(client, "/admin/company") == form
+    try:
+        client.post("/admin/company", data={**kept, "name": "Aurore & Cie", "currency": "usd", "_csrf": token})
+        assert "Aurore &amp; Cie" in client.get("/").text and app.zone() == kept["time_zone"]
+        noted = app.audit.latest(1)[0]
+        assert (noted.action, noted.subject, noted.details) == ("company.changed", "Aurore & Cie", {"currency": "usd"})
+        assert app.firm.change(owner, **{**kept, "name": "Aurore & Cie", "currency": "usd"}) == ()
+    finally:
+        client.post("/admin/company", data={**kept, "_csrf": token})
+
+
 def test_one_who_may_not_see_tables_gets_no_way_into_them(built: Site, owner: Person) -> None:
     reader = built.joined(owner, "read_only")
     with built.client(reader) as page:
@@ -294,6 +388,61 @@ def test_a_product_without_an_account_says_what_to_do(site: Site, ada: Person) -
         assert nobody.get("/explain?metric=gross_volume").status_code == 404
         assert nobody.get("/dashboards/payments/c0-0/png").status_code == 404
         assert len(as_json(nobody, "/dashboards")["entries"]) == len(BOARDS)
+
+
+def test_what_reads_many_lines_comes_after_the_page(
+    built: Site, client: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With as many lines as count as many: the page says where a table comes from, which comes once, and stays then."""
+    monkeypatch.setattr(explaining, "FROM_LINES", 1)
+    days = "from=2025-10-01&to=2026-09-30"
+    before = as_json(client, f"/dashboards/payments?{days}")["sections"][-1]["tables"][0]["lines"]
+    built.app.figures._listed.clear()
+    page = client.get(f"/dashboards/payments?{days}").text
+    (later,) = re.findall(r'hx-get="(/dashboard-tables/[^"]+)"', page)
+    assert before[0]["label"] not in page.partition("<h2>Who pays most")[2]
+    whole = client.get(html.unescape(re.findall(r'<noscript><p><a href="([^"]+)"', page)[0])).text
+    assert "hx-get" not in whole and before[0]["cells"][0]["text"] in html.unescape(whole)
+    built.app.figures._listed.clear()
+    table = html.unescape(client.get(html.unescape(later)).text)
+    assert all(line["label"] in table and line["cells"][0]["text"] in table for line in before)
+    assert "<html" not in table
+    assert "hx-get" not in client.get(f"/dashboards/payments?{days}").text
+    assert client.get(html.unescape(later).replace("t3-0", "t9-9")).status_code == 404
+    assert client.get(html.unescape(later).replace("t3-0", "c0-0")).status_code == 404
+
+    built.app.figures._listed.clear()
+    explain = f"/explain?metric=fee_rate&{days}"
+    page = client.get(explain).text
+    sides = [html.unescape(one) for one in re.findall(r'hx-get="(/explain-sides/[^"]+)"', page)]
+    assert len(sides) == 2 and "rows-table" not in page
+    for at, side in enumerate(as_json(client, explain)["sides"]):
+        built.app.figures._listed.clear()
+        lines = client.get(sides[at]).text
+        assert all(piece["id"] in lines for piece in side["pieces"]) and side["groups"][0]["label"] in html.unescape(
+            lines
+        )
+        assert as_json(client, sides[at])["amount"] == side["amount"]
+    assert client.get(sides[0].replace("/0", "/7")).status_code == 404
+    paged = f"/explain?metric=gross_volume&{days}&page=2"
+    (third,) = re.findall(r'hx-get="(/explain-sides/[^"]+)"', client.get(paged).text)
+    assert as_json(client, html.unescape(third))["pieces"] == as_json(client, paged)["sides"][0]["pieces"]
+
+
+@pytest.mark.browser
+def test_what_comes_after_the_page_comes_by_itself(
+    built: Site, owner: Person, look: Callable[..., Look], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explaining, "FROM_LINES", 1)
+    built.app.figures._listed.clear()
+    window = look(owner, on=built)
+    for path in (f"/dashboards/payments?{DAYS}", f"/explain?metric=gross_volume&{DAYS}"):
+        page = window.at(path)
+        page.wait_for_selector("[hx-get]", state="detached")
+        assert page.locator(".coming").count() == 0
+        assert page.locator("h3", has_text="Customers").or_(page.locator(".rows-table tbody tr")).count()
+        assert window.violations() == [], path
+    assert window.troubles == []
 
 
 @pytest.mark.browser

@@ -608,9 +608,73 @@ def test_sums_by_day_answer_every_question_as_the_lines_do(
                     span = replace(question, start=date(2026, 3, 4))
                     assert sums.series(span, grain, by) == lines.series(span, grain, by), (name, grain)
             assert answered > asked / 2
+            assert_put_together(made, sums)
         finally:
             with made.warehouse.deriving() as session, made.warehouse.publishing(session):
                 session.execute(f"DELETE FROM {rolling.SUMS}")
+
+
+def questions_of(made: app.App) -> Iterator[tuple[Question, str | None]]:
+    """Give every figure over a time that begins and ends within months, as a whole and by some of its dimensions."""
+    accounts = tuple(account for account, _ in made.reports.accounts())
+    for name in (*MEASURES, *DERIVED):
+        for by in (None, *made.registry.cuts(name)[:2]):
+            yield Question(name, date(2026, 3, 4), date(2026, 5, 6), currency="eur", accounts=accounts), by
+
+
+def assert_put_together(made: app.App, singly: Figures) -> None:
+    """Hold answers that were asked for all at once to those asked one by one, and that nothing is asked again for them."""
+    figures = made.figures.still()
+    figures._kept = OrderedDict()
+    with figures.foreseeing():
+        for question, by in questions_of(made):
+            figures.values(question, by)
+            figures.series(question, "month", by)
+    windows = {model.name for model in WINDOWS}
+    figures._kept = OrderedDict((key, sums) for key, sums in figures._kept.items() if key not in figures._foreseen)
+    told = list[str]()
+    ask = figures.ask
+    figures.ask = lambda sql, values: told.append(sql) or ask(sql, values)  # type: ignore[method-assign, func-returns-value]
+    seen = 0
+    for question, by in questions_of(made):
+        if any(one.model in windows for one in made.registry.behind(question.measure)):
+            continue
+        found = figures.values(question, by)
+        assert found == singly.values(question, by), (question.measure, by)
+        assert figures.series(question, "month", by) == singly.series(question, "month", by), (question.measure, by)
+        seen += len(found)
+    assert seen > 200
+    spread = {model.name for model in LINES if model.spread}  # whose lines are cut where the time is
+    assert all(any(f"metrics.{name}" in sql for name in spread) for sql in told), told
+
+
+def test_questions_put_together_are_answered_as_each_by_itself(parts: app.App) -> None:
+    assert_put_together(parts, parts.figures.still())
+
+
+def test_a_value_that_looks_like_a_name_stays_a_value(parts: app.App) -> None:
+    figures = parts.figures.still()
+    nasty = Question("gross_volume", only={"payment_method": "$only_country", "country": "' OR true --"})
+    with figures.foreseeing():
+        assert figures.answer(nasty) == []
+    assert figures.answer(nasty) == []
+    assert parts.warehouse.query(figures.statement(nasty)).rows == []
+
+
+@pytest.mark.parametrize("by", ["customer", "country"])
+def test_the_largest_groups_of_several_measures_are_those_of_each(parts: app.App, by: str) -> None:
+    asked = [Question(name, currency="eur") for name in ("gross_volume", "refunds", "net_volume", "balance", "mrr")]
+    rankings = parts.figures.rankings(asked, by, 5)
+    assert [ranking.measures for ranking in rankings] == [
+        ("gross_volume", "refunds", "net_volume", "balance"),
+        ("mrr",),
+    ]
+    for ranking in rankings:
+        for at, name in enumerate(ranking.measures):
+            every = parts.figures.answer(Question(name, currency="eur"), by)
+            every.sort(key=lambda one: (-abs(one.amount), one.group is None, one.group or ""))
+            assert ranking.largest(at, 5) == every[:5] and ranking.counts[at] == len(every), name
+            assert parts.figures.largest(Question(name, currency="eur"), by, 5) == (every[:5], len(every))
 
 
 def test_the_worker_keeps_figures_in_step_but_not_all_of_the_time(tmp_path: Path) -> None:

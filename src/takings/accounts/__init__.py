@@ -3,6 +3,7 @@
 from takings.accounts.api_tokens import ApiTokens
 from takings.accounts.audit import Audit
 from takings.accounts.company import SetupToken, company
+from takings.accounts.company_settings import CompanySettings
 from takings.accounts.model import (
     MATRIX,
     ROLES,
@@ -32,6 +33,7 @@ __all__ = [
     "Audit",
     "AuditEntry",
     "Company",
+    "CompanySettings",
     "Invitation",
     "Passwords",
     "People",

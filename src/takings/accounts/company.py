@@ -24,7 +24,7 @@ def company(store: Store) -> Company | None:
         row = connection.execute(sa.select(s.company)).first()
     if row is None:
         return None
-    return Company(name=row.name, locale=row.locale, time_zone=row.time_zone, currency=row.currency)
+    return Company(name=row.name, locale=row.locale, time_zone=row.time_zone, currency=row.currency, policy=row.policy)
 
 
 def require_locale(locale: str) -> str:

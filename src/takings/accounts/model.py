@@ -24,6 +24,7 @@ class Action(Enum):
     SEE_TABLES = "see_tables"
     MANAGE_CONNECTIONS = "manage_connections"
     MANAGE_PEOPLE = "manage_people"
+    MANAGE_COMPANY = "manage_company"
     SEE_AUDIT = "see_audit"
     SEE_ALERTS = "see_alerts"
     MANAGE_ALERTS = "manage_alerts"
@@ -69,12 +70,14 @@ class Company:
         locale: Language of those who chose none: ``en`` or ``fr``.
         time_zone: IANA name of the zone whose days reports count.
         currency: Reporting currency, ISO code in lower case.
+        policy: Name of the policy of recurring revenue that figures are kept under.
     """
 
     name: str
     locale: str
     time_zone: str
     currency: str
+    policy: str = "stripe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

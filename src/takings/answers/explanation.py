@@ -11,7 +11,7 @@ from takings.answers.plain import amount_in, exact
 from takings.app import App
 from takings.errors import Invalid
 from takings.metrics import GRAINS, Contribution, Converted, Derived, Figure, Figures, Measure, Question, Value
-from takings.metrics.policies import DEFAULT, policy
+from takings.metrics.policies import policy
 from takings.reports import Missing, missing_of
 
 FEW: Final = 20
@@ -113,7 +113,7 @@ def explain(
     question: Question,
     *,
     by: str | None = None,
-    under: str = DEFAULT.name,
+    under: str | None = None,
     into: str | None = None,
     limit: int | None = FEW,
     offset: int = 0,
@@ -125,7 +125,7 @@ def explain(
         app: The program.
         question: The figure, when, and whose.
         by: A grain of time, or a dimension of the figure.
-        under: Name of the policy.
+        under: Name of the policy; None: the company's.
         into: A currency that all others are converted to, too.
         limit: Most contributions of each currency; None: all.
         offset: So many of each currency are left out before.
@@ -136,15 +136,16 @@ def explain(
         Invalid: It cannot be cut, filtered, converted or known so.
         Unavailable: The figures have not been made yet, or the warehouse is busy.
     """
-    if question.known is not None and under != DEFAULT.name:
+    kept = app.recurring.policy
+    chosen = policy(app.settings.home, under) if under else kept
+    if question.known is not None and chosen.switches != kept.switches:
         raise Invalid(
             "metrics.known_policy",
-            f"What was known on a day is kept for the policy {DEFAULT.name} only: leave out the day or the policy.",
-            name=DEFAULT.name,
+            f"What was known on a day is kept for the policy {kept.name} only: leave out the day or the policy.",
+            name=kept.name,
         )
     figure, behind = app.registry.figure(question.measure), app.registry.behind(question.measure)
     zone = "UTC" if all(one.utc for one in behind) else app.zone()
-    chosen = policy(app.settings.home, under)
     with app.recurring.under(chosen, app.zone()) as answering:
         figures = answering.still()
         return Explanation(
@@ -158,7 +159,7 @@ def explain(
             known_at=question.known or figures.built_at(question.measure),
             zone=zone,
             converted=app.exchange.convert(figures, question, into) if into else None,
-            policy=chosen.label if any(app.recurring.depends(one.model, chosen) for one in behind) else None,
+            policy=chosen.label if any(app.recurring.depends(one.model) for one in behind) else None,
             missing=missing_here(app, question),
         )
 
@@ -238,7 +239,7 @@ def described(app: App, figure: Measure | Derived) -> dict[str, Any]:
         "days": "UTC" if all(one.utc for one in behind) else "reporting zone",
         "cuts": list(app.figures.cuts(figure.name)),
         "needs": sorted(frozenset().union(*(app.registry.sources(one.model) for one in behind))),
-        "depends_on_policy": any(app.recurring.depends(one.model, DEFAULT) for one in behind),
+        "depends_on_policy": any(app.recurring.depends(one.model) for one in behind),
         "source": figure.source,
     }
 

@@ -35,7 +35,7 @@ _SHOWN = 20
 @click.option("--test", is_flag=True, help="Data of sandboxes instead of live data.")
 @click.option("--only", multiple=True, metavar="NAME=VALUE", help="Only lines with this value; may be repeated.")
 @click.option("--by", metavar="NAME", help="Cut by day, month, or a dimension of the metric.")
-@click.option("--policy", "name", metavar="NAME", default="stripe", help="Under this policy; default stripe.")
+@click.option("--policy", "name", metavar="NAME", help="Under this policy; default the company's.")
 @click.option("--in", "into", metavar="CODE", help="Also all currencies in this one, by dated rates.")
 @click.option(
     "--all", "every", is_flag=True, help=f"Every contribution; default the {_SHOWN} largest of each currency."

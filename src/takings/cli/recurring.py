@@ -21,7 +21,7 @@ _SHARES = ("nrr", "grr", "nrr_12", "grr_12", "logo_churn", "logo_churn_stripe")
 
 @click.command(short_help="Show how recurring revenue moved, and check it.")
 @click.option("--period", metavar="PERIOD", help="As `takings explain` takes it; default the last whole month.")
-@click.option("--policy", "name", metavar="NAME", default="stripe", help="Under this policy; default stripe.")
+@click.option("--policy", "name", metavar="NAME", help="Under this policy; default the company's.")
 @click.option("--against", metavar="NAME", help="Show what each switch does to MRR, from the policy to this one.")
 @click.option(
     "--check", is_flag=True, help="Hold MRR against subscriptions as they stand; ends with 1 where they differ."
@@ -35,7 +35,7 @@ _SHARES = ("nrr", "grr", "nrr_12", "grr_12", "logo_churn", "logo_churn_stripe")
 @home_option
 def recurring(
     period: str | None,
-    name: str,
+    name: str | None,
     against: str | None,
     check: bool,
     by_cohort: bool,
@@ -59,7 +59,7 @@ def recurring(
         folder = app.settings.home
         if listed:
             return _policies(list(read(folder).values()), as_json)
-        chosen = policy(folder, name)
+        chosen = policy(folder, name) if name else app.recurring.policy
         zone = app.zone()
         last = app.builder.today(zone).replace(day=1)
         start, end = period_of(period) if period else ((last - timedelta(days=1)).replace(day=1), last)

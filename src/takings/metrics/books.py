@@ -17,8 +17,9 @@ from takings.accounts import Audit, Person
 from takings.accounts.tokens import new_id
 from takings.clock import Clock
 from takings.errors import Invalid
+from takings.metrics.asking import Contribution, Question
 from takings.metrics.builder import FAILED, FILLINGS
-from takings.metrics.explaining import Contribution, Figures, Question
+from takings.metrics.explaining import Figures
 from takings.store import Store
 from takings.store import schema as s
 

@@ -161,15 +161,22 @@ class Builder:
         registry: The models.
         clock: For how long it took and when it was.
         partly_from: From how many rows of sources on only lines of what has changed are worked out.
+        policy: Gives the policy that lines are kept under.
     """
 
     def __init__(
-        self, warehouse: Warehouse, registry: Registry, clock: Clock, partly_from: int = touched.FROM_ROWS
+        self,
+        warehouse: Warehouse,
+        registry: Registry,
+        clock: Clock,
+        partly_from: int = touched.FROM_ROWS,
+        policy: Callable[[], Policy] = lambda: DEFAULT,
     ) -> None:
         self._warehouse = warehouse
         self._registry = registry
         self._clock = clock
         self._partly_from = partly_from
+        self.policy = policy
         self._log = get("metrics")
         tables = frozenset().union(*(registry.tables(model.name) for model in self._lines))
         self._kinds = sorted(name.partition("/")[2] for name in tables if name.startswith(f"{_VERSIONS}/"))
@@ -185,9 +192,10 @@ class Builder:
 
         Raises:
             NotFound: There is no such figure.
+            Misconfigured: There is no such policy any more as figures are kept under.
             Unavailable: The disk is full, or the warehouse is busy: everything stays as it was.
         """
-        values = self._values(zone, DEFAULT)
+        values = self._values(zone, self.policy())
         if not anew:
             marks = self._marks()
             before = self._before(marks)
@@ -212,6 +220,14 @@ class Builder:
                         failed.add(error.model)
                         continue
                     return self._publish(session, values, marks, before, changes, failed)
+
+    def definition(self, model: Model, zone: str) -> str:
+        """Return what lines of a model are known by that are kept in a zone, under the policy that holds now, as the model says today.
+
+        Raises:
+            Misconfigured: See :meth:`build`.
+        """
+        return self._definition(model, self._values(zone, self.policy()))
 
     def has_sources(self) -> bool:
         """Tell whether any table that a model comes from may have rows."""

@@ -8,7 +8,8 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from takings.metrics.aging import aging
-from takings.metrics.explaining import Figures, Question
+from takings.metrics.asking import Question
+from takings.metrics.explaining import Figures
 from takings.warehouse import Warehouse
 
 

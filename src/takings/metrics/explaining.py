@@ -3,120 +3,38 @@
 from __future__ import annotations
 
 import threading
-from calendar import monthrange
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 from takings.clock import Clock
 from takings.errors import Invalid, Unavailable
-from takings.metrics.builder import FAILED, FAILING, FILLINGS
-from takings.metrics.model import KNOWN_AT, LINE_COLUMNS, SPAN, WINDOWS, Derived, Measure, Model
+from takings.metrics.asking import Contribution, Figure, Question, Ranking, Value
+from takings.metrics.builder import FAILED, FILLINGS
+from takings.metrics.foreseeing import Noted, as_text, at_once, bound
+from takings.metrics.model import KNOWN_AT, LINE_COLUMNS, MANY, WINDOWS, Derived, Measure, Model
+from takings.metrics.periods import (
+    Grain,
+    grain_of,
+    label_of,
+    length_of,
+    lengths_of,
+    months_before,
+    periods,
+)
+from takings.metrics.pieces import lines_of, reaches_over
 from takings.metrics.registry import Registry
-from takings.metrics.rolling import SUMS
+from takings.metrics.rolling import FROM_LINES, SUMS
 from takings.warehouse import Warehouse
 
-Grain = Literal["day", "week", "month", "quarter", "year"]
-
-GRAINS: Final[tuple[Grain, ...]] = ("day", "week", "month", "quarter", "year")
 _FIRST: Final = date(1, 1, 1)
 _KEPT: Final = 512  # answers remembered
 _KEPT_ROWS: Final = 5_000  # and no larger ones
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked.
-
-    Attributes:
-        measure: Name of the figure.
-        start: First day of a flow; None for all there is. What stands at a moment has none, but for a series.
-        end: The day after the last: periods are half-open. None for all there is.
-        currency: Only this one; None for each by itself.
-        account: Only this account of Stripe; None for all.
-        accounts: Only these accounts; empty for all.
-        livemode: Live data, or that of sandboxes.
-        only: Values of dimensions, by name; None for lines without a value, several for lines with any of them.
-        known: As was known at this moment; None for what is known now.
-    """
-
-    measure: str
-    start: date | None = None
-    end: date | None = None
-    currency: str | None = None
-    account: str | None = None
-    livemode: bool = True
-    only: Mapping[str, str | tuple[str | None, ...] | None] = field(default_factory=dict)
-    known: datetime | None = None
-    accounts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A sum in one currency.
-
-    Attributes:
-        currency: ISO code, small letters.
-        amount: Minor units, or how many.
-        lines: How many lines it sums.
-        group: Value of the dimension it was cut by; None where it was not cut, or where lines have no value.
-    """
-
-    currency: str
-    amount: int
-    lines: int
-    group: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A figure of any kind in one currency, at or over one time.
-
-    Attributes:
-        currency: ISO code, small letters.
-        value: Exact: minor units, things, a share of one, days or a number, as the figure's unit says; None where there
-            is none, because what it would be divided by is 0.
-        group: As :class:`Figure` has it.
-        period: First day of the part of a series; None in a single answer.
-    """
-
-    currency: str
-    value: Fraction | None
-    group: str | None = None
-    period: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Contribution:
-    """One line of a figure: when, how much, why, and the Stripe object that made it.
-
-    Attributes:
-        at: When it happened.
-        part: Of what it is a part.
-        amount: Minor units, or how many; signed.
-        currency: ISO code, small letters.
-        account: Account of Stripe.
-        object: Table of Stripe's object.
-        source: Its id.
-        customer: Id of the customer, where there is one.
-        known_at: Since when it has been known so.
-        cuts: Values of the model's dimensions.
-    """
-
-    at: datetime
-    part: str
-    amount: int
-    currency: str
-    account: str
-    object: str
-    source: str
-    customer: str | None
-    known_at: datetime
-    cuts: Mapping[str, str | None]
 
 
 _Key = tuple[str, str | None, date | None]
@@ -124,6 +42,18 @@ _Key = tuple[str, str | None, date | None]
 
 _Sums = Mapping[_Key, Mapping[str, tuple[int, int]]]
 """By part: amount and number of lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stand:
+    """How a model was filled the last time: when (None: never), how many lines it has, from what text and settings, whether a
+    later try failed, and whether sums are kept of it."""
+
+    built_at: datetime | None
+    rows: int
+    definition: str
+    failing: bool
+    summed: bool
 
 
 class Figures:
@@ -143,17 +73,44 @@ class Figures:
         self._clock = clock
         self._marks: Mapping[str, str] | None = None
         self._bare: frozenset[str] = frozenset()  # models whose lines are others than those that sums are kept of
-        self._kept_sums: dict[str, frozenset[str]] = {}
+        self._stood: dict[tuple[str | None, ...], Mapping[str, _Stand]] = {}
         self._kept: OrderedDict[tuple[Any, ...], _Sums] = OrderedDict()
-        self._ranked: OrderedDict[tuple[Any, ...], list[tuple[Any, ...]]] = OrderedDict()
+        self._listed: OrderedDict[tuple[Any, ...], list[tuple[Any, ...]]] = OrderedDict()
+        self._noted: dict[tuple[Any, ...], Noted] | None = None
+        self._foreseen: dict[tuple[Any, ...], _Sums] = {}
         self._lock = threading.Lock()
 
     def still(self) -> Self:
         """Return the same for several questions one after the other: which lines have changed is asked once for all."""
         made = type(self)(self._warehouse, self._registry, self._clock)
         made._marks, made._kept, made._lock = self._warehouse.marks(), self._kept, self._lock
-        made._ranked, made._kept_sums = self._ranked, self._kept_sums
+        made._listed, made._stood = self._listed, self._stood
         return made
+
+    @contextmanager
+    def foreseeing(self) -> Iterator[None]:
+        """Note what is asked meanwhile instead of answering it, then ask all of it at once: a dozen questions cost little more than one.
+
+        Sums that are asked for in it come out empty; they are right when they are asked for again afterwards.
+
+        Raises:
+            Unavailable: The models have not been built yet.
+        """
+        self._noted = {}
+        try:
+            yield
+            noted = self._noted
+        finally:
+            self._noted = None
+        tables = {one.table for one in noted.values()}
+        for table in sorted(tables):
+            mine = {key: one for key, one in noted.items() if one.table == table}
+            found: list[dict[_Key, dict[str, tuple[int, int]]]] = [{} for _ in mine]
+            for place, currency, cut, since, part, amount, lines in self.ask(at_once(table, [*mine.values()]), {}):
+                found[place].setdefault((currency, cut, since), {})[part] = (int(amount), int(lines))
+            for key, sums in zip(mine, found, strict=True):
+                self._foreseen[key] = sums
+                self._remember(self._kept, key, sums)
 
     def cuts(self, name: str) -> tuple[str, ...]:
         """Return what a figure may be cut by and filtered on.
@@ -162,6 +119,10 @@ class Figures:
             NotFound: There is no such figure.
         """
         return self._registry.cuts(name)
+
+    def summed(self) -> frozenset[str]:
+        """Return the models of which sums by day are kept, because they have many lines; none before they are built."""
+        return frozenset() if FILLINGS not in self._state() else self._summed()
 
     def answer(self, question: Question, by: str | None = None) -> list[Figure]:
         """Return a measure in each currency, or in each currency and group.
@@ -176,12 +137,12 @@ class Figures:
             Unavailable: The models have not been built yet.
         """
         measure = self._registry.measure(question.measure)
-        grain = _grain(by)
+        grain = grain_of(by)
         if measure.sum == "stock" and (grain or question.start is not None):
             raise _stock(grain)
         sums = self._measured(measure, question, grain, None if grain else by)
         found = [
-            Figure(currency, amount, lines, _label(period, grain) if grain else group)
+            Figure(currency, amount, lines, label_of(period, grain) if grain else group)
             for (currency, group, period), (amount, lines) in sums.items()
         ]
         return sorted(found, key=lambda one: (one.currency, one.group is not None, one.group or ""))
@@ -197,29 +158,51 @@ class Figures:
         Raises:
             NotFound, Invalid, Unavailable: As :meth:`answer`.
         """
-        measure = self._registry.measure(question.measure)
-        if measure.sum == "stock":
-            question = replace(question, start=None)
-        model = self._registry.model(measure.model)
-        question = self._by_now(question, model)
-        where, values = self._where(question, measure)
-        cut = self._cut(question.measure, by)
-        sql = (
-            f"SELECT l.currency AS currency, l.{cut} AS cut, CAST(SUM(l.amount) AS BIGINT) AS amount, COUNT(*) AS lines, "
-            f"COUNT(*) OVER () AS groups FROM {self._lines(measure, question)} AS l WHERE {where} GROUP BY 1, 2 "
-            f"ORDER BY abs(SUM(l.amount)) DESC, l.{cut} LIMIT {limit:d}"
+        if by not in MANY:
+            measure = self._registry.measure(question.measure)
+            groups = self.answer(replace(question, start=None) if measure.sum == "stock" else question, by)
+            groups = [one for one in groups if one.currency == question.currency or question.currency is None]
+            return sorted(groups, key=lambda one: (-abs(one.amount), one.group is None, one.group or ""))[:limit], len(
+                groups
+            )
+        (found,) = self.rankings([question], by, limit)
+        return found.largest(0, limit), found.counts[0]
+
+    def rankings(self, questions: Sequence[Question], by: str, limit: int) -> list[Ranking]:
+        """Return the largest groups of several measures, each in one currency; those of the same lines are read together.
+
+        Args:
+            questions: What, each with a currency: amounts of several cannot be compared.
+            by: A dimension of all of them.
+            limit: How many groups of each measure at most.
+
+        Returns:
+            One for each set of lines, in the order of the first question of each.
+
+        Raises:
+            NotFound, Invalid, Unavailable: As :meth:`answer`.
+        """
+        found = []
+        for measures, key, sql, values in self._ranked(questions, by, limit):
+            rows = self._list(key, sql, values)
+            width = len(measures)
+            figures = {
+                cut: tuple(
+                    Figure(currency, int(amount or 0), int(lines), cut)
+                    for amount, lines in zip(numbers[:width], numbers[width : 2 * width], strict=True)
+                )
+                for currency, cut, *numbers in rows
+            }
+            counts = tuple(int(one) for one in rows[0][2 + 2 * width :]) if rows else (0,) * width
+            found.append(Ranking(measures, figures, counts))
+        return found
+
+    def ranks_at_once(self, questions: Sequence[Question], by: str, limit: int) -> bool:
+        """Tell whether :meth:`rankings` answers without reading many lines: it has answered before, or there are few."""
+        return all(
+            key in self._listed or self._few(self._registry.measure(names[0]).model)
+            for names, key, _, _ in self._ranked(questions, by, limit)
         )
-        key = self._key(model, sql, values)
-        with self._lock:
-            rows = self._ranked.get(key)
-        if rows is None:
-            rows = self.ask(sql, values)
-            with self._lock:
-                self._ranked[key] = rows
-                while len(self._ranked) > _KEPT:
-                    self._ranked.popitem(last=False)
-        found = [Figure(currency, int(amount), int(lines), cut) for currency, cut, amount, lines, _ in rows]
-        return found, int(rows[0][4]) if rows else 0
 
     def values(self, question: Question, by: str | None = None) -> list[Value]:
         """Return any figure, a measure or a derived one, in each currency or in each currency and group.
@@ -254,8 +237,9 @@ class Figures:
         if not starts or not ends:
             return []
         first, last = question.start or min(starts), question.end or max(ends) + timedelta(days=1)
-        periods = list(_periods(first, last, grain))
-        found = self._curved(figure, replace(question, start=first, end=last), grain, by, periods)
+        found = self._curved(
+            figure, replace(question, start=first, end=last), grain, by, list(periods(first, last, grain))
+        )
         return [
             Value(currency, value, group, period)
             for (currency, group, period), value in sorted(found.items(), key=_order)
@@ -272,28 +256,8 @@ class Figures:
         Raises:
             NotFound, Invalid, Unavailable: As :meth:`answer`.
         """
-        measure = self._registry.measure(question.measure)
-        if measure.sum == "stock" and question.start is not None:
-            raise _stock(None)
-        model = self._registry.model(measure.model)
-        question = self._by_now(question, model)
-        where, values = self._where(question, measure)
-        order = "abs(l.amount) DESC, l.at, l.id"
-        most, cut = "", ""
-        if limit is not None and question.currency is not None:  # the engine need not sort them all
-            cut = f" LIMIT {limit:d} OFFSET {offset:d}"
-        elif limit is not None:
-            most = (
-                f"QUALIFY row_number() OVER (PARTITION BY l.currency ORDER BY {order}) "
-                f"BETWEEN {offset + 1:d} AND {offset + limit:d} "
-            )
-        cuts = "".join(f", l.{name} AS {name}" for name in model.dimensions)
-        rows = self.ask(
-            "SELECT l.at AS at, l.part AS part, l.amount AS amount, l.currency AS currency, l.account AS account, "
-            f"l.object AS object, l.source AS source, l.{KNOWN_AT} AS {KNOWN_AT}{cuts} "
-            f"FROM {self._lines(measure, question)} AS l WHERE {where} {most}ORDER BY l.currency, {order}{cut}",
-            values,
-        )
+        model, sql, values = self._contributing(question, limit, offset)
+        rows = self.ask(sql, values) if limit is None else self._list(self._key(model, sql, values), sql, values)
         found = []
         for row in rows:
             at, part, amount, currency, account, table, source, known_at, *said = row
@@ -302,6 +266,11 @@ class Figures:
                 Contribution(at, part, amount, currency, account, table, source, by.get("customer"), known_at, by)
             )
         return found
+
+    def contributes_at_once(self, question: Question, *, limit: int, offset: int = 0) -> bool:
+        """Tell whether :meth:`contributions` answers without reading many lines: it has answered before, or there are few."""
+        model, sql, values = self._contributing(question, limit, offset)
+        return self._key(model, sql, values) in self._listed or self._few(model.name)
 
     def sides(self, question: Question) -> list[tuple[Measure, Question]]:
         """Return the measures that a figure comes from, those over the line first, and what each of them is asked there.
@@ -314,7 +283,7 @@ class Figures:
             if figure.sum == "stock":
                 question = replace(question, start=None)
             if figure.trailing and question.end is not None:
-                question = replace(question, start=_months_before(question.end, figure.trailing))
+                question = replace(question, start=months_before(question.end, figure.trailing))
             return [(figure, question)]
         found = self.sides(replace(question, measure=figure.over))
         if figure.under is not None:
@@ -346,9 +315,7 @@ class Figures:
         model = self._registry.model(measure.model)
         question = self._by_now(question, model)
         where, values = self._where(question, measure)
-        for name in sorted(values, key=len, reverse=True):  # $accounts before $account
-            where = where.replace(f"${name}", _literal(values[name]))
-        return self._lines(measure, question, literal=True), where
+        return self._lines(measure, question, literal=True), bound(where, values)
 
     def model(self, name: str) -> Model:
         """Return the model whose lines a measure sums.
@@ -415,16 +382,21 @@ class Figures:
             NotFound, Unavailable: As :meth:`answer`.
         """
         behind = [self._registry.model(one.model) for one in self._registry.behind(name)]
-        models = sorted({one.name for model in behind for one in self._registry.filled(model)})
-        rows = self.ask(
-            f"SELECT max(f.built_at) AS at FROM {FILLINGS} AS f WHERE f.model IN (SELECT UNNEST($models)) "
-            f"AND f.cause <> '{FAILED}' GROUP BY f.model",
-            {"models": models},
-        )
-        if not rows:
+        stands = self._stands()
+        filled = {one.name for model in behind for one in self._registry.filled(model)}
+        known = [at for name in filled if name in stands and (at := stands[name].built_at) is not None]
+        if not known:
             raise unbuilt()
-        at: datetime = min(row[0] for row in rows)
-        return at
+        return min(known)
+
+    def definition(self, model: str) -> str:
+        """Return what the lines of a model are known by that are kept; empty where there are none.
+
+        Raises:
+            Unavailable: As :meth:`answer`.
+        """
+        stand = self._stands().get(model)
+        return stand.definition if stand else ""
 
     def failed(self, *names: str) -> list[str]:
         """Return the models behind some figures that could not be worked out the last time: their lines are too old.
@@ -434,7 +406,89 @@ class Figures:
         """
         behind = {one.model for name in names for one in self._registry.behind(name)}
         models = {one.name for model in behind for one in self._registry.filled(self._registry.model(model))}
-        return sorted(models & {model for (model,) in self.ask(FAILING, {})})
+        stands = self._stands()
+        return sorted(name for name in models if name in stands and stands[name].failing)
+
+    def _contributing(self, question: Question, limit: int | None, offset: int) -> tuple[Model, str, dict[str, Any]]:
+        measure = self._registry.measure(question.measure)
+        if measure.sum == "stock" and question.start is not None:
+            raise _stock(None)
+        model = self._registry.model(measure.model)
+        question = self._by_now(question, model)
+        where, values = self._where(question, measure)
+        order = "abs(l.amount) DESC, l.at, l.id"
+        most, cut = "", ""
+        if limit is not None and question.currency is not None:  # the engine need not sort them all
+            cut = f" LIMIT {limit:d} OFFSET {offset:d}"
+        elif limit is not None:
+            most = (
+                f"QUALIFY row_number() OVER (PARTITION BY l.currency ORDER BY {order}) "
+                f"BETWEEN {offset + 1:d} AND {offset + limit:d} "
+            )
+        cuts = "".join(f", l.{name} AS {name}" for name in model.dimensions)
+        sql = (
+            "SELECT l.at AS at, l.part AS part, l.amount AS amount, l.currency AS currency, l.account AS account, "
+            f"l.object AS object, l.source AS source, l.{KNOWN_AT} AS {KNOWN_AT}{cuts} "
+            f"FROM {self._lines(measure, question)} AS l WHERE {where} {most}ORDER BY l.currency, {order}{cut}"
+        )
+        return model, sql, values
+
+    def _ranked(
+        self, questions: Sequence[Question], by: str, limit: int
+    ) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...], str, dict[str, Any]]]:
+        """Give the names of measures of the same lines with the key, SQL and values that rank their groups."""
+        sets: dict[tuple[Any, ...], list[tuple[Measure, Question]]] = {}
+        for question in questions:
+            measure = self._registry.measure(question.measure)
+            self._cut(measure.name, by)
+            if measure.sum == "stock":
+                question = replace(question, start=None)
+            question = self._by_now(question, self._registry.model(measure.model))
+            where, values = self._where(question, measure, parts=False)
+            lines = self._lines(measure, question)
+            sets.setdefault((lines, where, tuple(sorted(values.items()))), []).append((measure, question))
+        for (lines, where, valued), mine in sets.items():
+            parts = [
+                f"l.part IN ({', '.join(as_text(part) for part in one.parts)})" if one.parts else "true"
+                for one, _ in mine
+            ]
+            some = "" if "true" in parts else f" AND ({' OR '.join(parts)})"
+            amounts = ", ".join(
+                f"CAST(SUM(l.amount) FILTER ({part}) AS BIGINT) AS a{n}" for n, part in enumerate(parts)
+            )
+            counts = ", ".join(f"COUNT(*) FILTER ({part}) AS n{n}" for n, part in enumerate(parts))
+            # Lines without a value are a group, too; IN finds no NULL, and no value is empty.
+            tops = " OR ".join(
+                f"coalesce(g.cut, '') IN (SELECT coalesce(t.cut, '') FROM g AS t WHERE t.n{n} > 0 "
+                f"ORDER BY abs(t.a{n}) DESC, t.cut LIMIT {limit:d})"
+                for n in range(len(mine))
+            )
+            shown = ", ".join(f"g.{letter}{n}" for letter in "an" for n in range(len(mine)))
+            all_ = ", ".join(f"(SELECT COUNT(*) FROM g AS t WHERE t.n{n} > 0)" for n in range(len(mine)))
+            sql = (
+                f"WITH g AS MATERIALIZED (SELECT l.currency AS currency, l.{by} AS cut, {amounts}, {counts} FROM {lines} AS l "
+                f"WHERE {where}{some} GROUP BY 1, 2) SELECT g.currency, g.cut, {shown}, {all_} FROM g WHERE {tops} ORDER BY g.cut"
+            )
+            values = dict(valued)
+            model = self._registry.model(mine[0][0].model)
+            yield tuple(measure.name for measure, _ in mine), self._key(model, sql, values), sql, values
+
+    def _list(self, key: tuple[Any, ...], sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Ask for rows, or remember them."""
+        with self._lock:
+            rows = self._listed.get(key)
+        if rows is None:
+            rows = self.ask(sql, values)
+            self._remember(self._listed, key, rows)
+        return rows
+
+    def _remember(self, kept: OrderedDict[tuple[Any, ...], Any], key: tuple[Any, ...], found: Sized) -> None:
+        if len(found) > _KEPT_ROWS:
+            return
+        with self._lock:
+            kept[key] = found
+            while len(kept) > _KEPT:
+                kept.popitem(last=False)
 
     def _valued(self, figure: Measure | Derived, question: Question, by: str | None) -> dict[_Key, Fraction | None]:
         if isinstance(figure, Measure):
@@ -444,7 +498,7 @@ class Figures:
             return {key: Fraction(amount) for key, (amount, _) in sums.items()}
         over = self._valued(self._registry.figure(figure.over), question, by)
         if figure.days:
-            over = _for_days(over, {None: _length(question.start, question.end)})
+            over = _for_days(over, {None: length_of(question.start, question.end)})
         if figure.under is None:
             return _divided(figure, over, None)
         below = self._registry.figure(figure.under)
@@ -455,21 +509,22 @@ class Figures:
         return _divided(figure, over, self._valued(below, question, by))
 
     def _curved(
-        self, figure: Measure | Derived, question: Question, grain: Grain, by: str | None, periods: list[date]
+        self, figure: Measure | Derived, question: Question, grain: Grain, by: str | None, firsts: list[date]
     ) -> dict[_Key, Fraction | None]:
         """Return a figure's value by currency, group and period."""
         if isinstance(figure, Derived):
-            over = self._curved(self._registry.figure(figure.over), question, grain, by, periods)
+            over = self._curved(self._registry.figure(figure.over), question, grain, by, firsts)
             if figure.days:
-                over = _for_days(over, _lengths(periods, question))
+                assert question.start is not None and question.end is not None
+                over = _for_days(over, lengths_of(firsts, question.start, question.end))
             if figure.under is None:
                 return _divided(figure, over, None)
-            under = self._curved(self._registry.figure(figure.under), question, grain, by, periods)
+            under = self._curved(self._registry.figure(figure.under), question, grain, by, firsts)
             if figure.under_at == "start":
                 below = self._registry.figure(figure.under)
                 at_start = replace(question, start=None, end=question.start)
                 opening = self._valued(below, at_start, by)
-                before = dict(zip(periods[1:], periods, strict=False))
+                before = dict(zip(firsts[1:], firsts, strict=False))
                 under = {
                     (c, g, p): under.get((c, g, before[p])) if p in before else opening.get((c, g, None))
                     for c, g, p in under
@@ -479,7 +534,7 @@ class Figures:
         found: dict[_Key, Fraction | None] = {}
         for currency, group in {(c, g): None for c, g, _ in sums}:
             running = sums.get((currency, group, None), (0, 0))[0]
-            for period in periods:
+            for period in firsts:
                 moved = sums.get((currency, group, period), (0, 0))[0]
                 running += moved
                 found[currency, group, period] = Fraction(running if figure.sum == "stock" else moved)
@@ -528,14 +583,17 @@ class Figures:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
+        if key in self._foreseen:
+            return self._foreseen[key]
+        if self._noted is not None and (rolled is not None or (lines == model.table and self._few(model.name))):
+            since = None if opening else asked.start
+            kept = None if rolled is None else (model.name, rolled)
+            self._noted[key] = Noted(lines, sql, values, kept, since, asked.end)
+            return {}
         found: dict[_Key, dict[str, tuple[int, int]]] = {}
         for currency, cut, since, part, amount, lines in self.ask(sql, values):
             found.setdefault((currency, cut, since), {})[part] = (int(amount), int(lines))
-        if len(found) <= _KEPT_ROWS:
-            with self._lock:
-                self._kept[key] = found
-                while len(self._kept) > _KEPT:
-                    self._kept.popitem(last=False)
+        self._remember(self._kept, key, found)
         return found
 
     def _rolled(self, measure: Measure, question: Question, grain: Grain | None, by: str | None) -> str | None:
@@ -543,7 +601,7 @@ class Figures:
         model = self._registry.model(measure.model)
         if model.kind != "lines" or question.known is not None or model.name not in self._summed():
             return None
-        if model.spread and _reaches_over(question, grain):
+        if model.spread and reaches_over(question, grain):
             return None
         cuts = {*question.only, by} - {None, "account", "part"}
         if not cuts:
@@ -552,17 +610,40 @@ class Figures:
 
     def _summed(self) -> frozenset[str]:
         """Return the models of which sums by day are kept."""
-        state = self._state().get(SUMS)
-        if state is None:
+        if SUMS not in self._state():
             return frozenset()
+        return frozenset(name for name, one in self._stands().items() if one.summed) - self._bare
+
+    def _few(self, model: str) -> bool:
+        """Tell whether all lines of a model are read in no time; of those that last as long as a session nobody knows."""
+        stand = None if model in self._bare else self._stands().get(model)
+        return stand is not None and stand.rows < FROM_LINES and not stand.summed
+
+    def _stands(self) -> Mapping[str, _Stand]:
+        """Return how each model that was ever filled stands.
+
+        Raises:
+            Unavailable: None has been built yet.
+        """
+        state = self._state()
+        key = (state.get(FILLINGS), state.get(SUMS))
         with self._lock:
-            found = self._kept_sums.get(state)
+            found = self._stood.get(key)
         if found is None:
-            found = frozenset(name for (name,) in self.ask(f"SELECT DISTINCT s.model AS model FROM {SUMS} AS s", {}))
+            sums = f"SELECT s.model FROM {SUMS} AS s GROUP BY s.model" if SUMS in state else "SELECT NULL WHERE false"
+            rows = self.ask(
+                f"SELECT f.model AS model, max(f.built_at) FILTER (f.cause <> '{FAILED}') AS built_at, "
+                f"coalesce(arg_max(f.rows, f.built_at) FILTER (f.cause <> '{FAILED}'), 0) AS rows, "
+                f"coalesce(arg_max(f.definition, f.built_at) FILTER (f.cause <> '{FAILED}'), '') AS definition, "
+                f"arg_max(f.cause, f.built_at) = '{FAILED}' AS failing, f.model IN ({sums}) AS summed "
+                f"FROM {FILLINGS} AS f GROUP BY f.model",
+                {},
+            )
+            found = {model: _Stand(*stand) for model, *stand in rows}
             with self._lock:
-                self._kept_sums.clear()
-                self._kept_sums[state] = found
-        return found - self._bare
+                self._stood.clear()
+                self._stood[key] = found
+        return found
 
     def _state(self) -> Mapping[str, str]:
         return self._warehouse.marks() if self._marks is None else self._marks
@@ -612,7 +693,7 @@ class Figures:
         conditions = ["l.livemode = $livemode"]
         values: dict[str, Any] = {"livemode": question.livemode}
         if measure.parts and parts:
-            conditions.append(f"l.part IN ({', '.join(_literal(part) for part in measure.parts)})")
+            conditions.append(f"l.part IN ({', '.join(as_text(part) for part in measure.parts)})")
         if question.start is not None:
             conditions.append(f"{day} >= $start")
             values["start"] = question.start
@@ -646,12 +727,12 @@ class Figures:
         """Return what a measure's lines are read from: a table, or a query in brackets."""
         model = self._registry.model(measure.model)
         if model.kind == "lines":
-            return _lines(model, question, grain, literal=literal)
+            return lines_of(model, question, grain, literal=literal)
         sql = model.sql
         for need in self._registry.needed(model):
-            sql = need.renamed(sql, _lines(need, question, literal=literal))
+            sql = need.renamed(sql, lines_of(need, question, literal=literal))
         windows = ", ".join(
-            f"({_literal(since)}, {_literal(until)})" for since, until in self._windows(measure, question, grain)
+            f"({as_text(since)}, {as_text(until)})" for since, until in self._windows(measure, question, grain)
         )
         return f"({WINDOWS.sub(f'JOIN (VALUES {windows}) AS w(since, until)', sql)})"
 
@@ -662,9 +743,9 @@ class Figures:
             bounds = [question.start or _FIRST, end]
         else:
             start = question.start or self._span(measure, question, grain)[0] or end
-            bounds = [start, *list(_periods(start, end, grain))[1:], end]
+            bounds = [start, *list(periods(start, end, grain))[1:], end]
         return [
-            (_months_before(until, measure.trailing) if measure.trailing else since, until)
+            (months_before(until, measure.trailing) if measure.trailing else since, until)
             for since, until in pairwise(bounds)
         ]
 
@@ -676,65 +757,6 @@ class Figures:
                 "metrics.no_cut", f"This metric cannot be cut by “{name}”. It can by: {names}.", name=name, names=names
             )
         return name
-
-
-def _lines(model: Model, question: Question, grain: Grain | None = None, *, literal: bool = False) -> str:
-    """Return the lines of a model as they are, or as they were known; those that accrue cut where the question cuts time."""
-    lines = model.table
-    span = SPAN if model.spread else ()
-    if question.known is not None:
-        names = ", ".join(f'"{name}"' for name in (*LINE_COLUMNS, *model.dimensions, *span, KNOWN_AT))
-        known = _literal(question.known) if literal else "$known"
-        lines = (
-            f"(SELECT {names} FROM {model.table} WHERE {KNOWN_AT} <= {known} UNION ALL "
-            f"SELECT {names} FROM {model.past} WHERE {KNOWN_AT} <= {known} AND until > {known})"
-        )
-    return _pieces(model, lines, question, grain) if model.spread else lines
-
-
-def _reaches_over(question: Question, grain: Grain | None) -> bool:
-    """Tell whether lines that accrue to the end of their month may reach over an edge of a period that is asked for."""
-    edges = (question.start, question.end)
-    return grain in ("day", "week") or any(day is not None and day.day != 1 for day in edges)
-
-
-def _pieces(model: Model, lines: str, question: Question, grain: Grain | None) -> str:
-    """Return lines of which none that accrues reaches over the ends of the question's period, or over a day or week.
-
-    Each piece has earned the whole minor units that had accrued by its end less those that had by its start, so pieces add
-    up to their line.
-    """
-    if not _reaches_over(question, grain):  # lines end with their month
-        return lines
-    if grain in ("day", "week"):
-        at = "range((c.since_s // 86400 + 1) * 86400, c.until_s, 86400)"
-    else:
-        edges = [_seconds(day) for day in (question.start, question.end) if day is not None and day.day != 1]
-        at = f"list_filter({sorted(edges)}, lambda s: s > c.since_s AND s < c.until_s)"
-    keep = [
-        name for name in (*LINE_COLUMNS, *model.dimensions, KNOWN_AT) if name not in ("at", "day", "day_utc", "amount")
-    ]
-    names = ", ".join(f"c.{name} AS {name}" for name in keep)
-    accrued = "CAST(c.amount AS HUGEINT) * (c.{} - c.since_s) // (c.until_s - c.since_s)"
-    day = "DATE '1970-01-01' + CAST((c.to_s - 1) // 86400 AS INTEGER)"
-    return (
-        f"(SELECT {names}, c.at AS at, c.day AS day, c.day_utc AS day_utc, c.amount AS amount FROM {lines} AS c "
-        f"WHERE c.since_s IS NULL OR len({at}) = 0 UNION ALL "
-        f"SELECT {names}, to_timestamp(c.to_s - 1) AS at, {day} AS day, {day} AS day_utc, "
-        f"CAST({accrued.format('to_s')} - {accrued.format('from_s')} AS BIGINT) AS amount FROM ("
-        f"SELECT c.*, unnest(list_concat([c.since_s], {at})) AS from_s, unnest(list_concat({at}, [c.until_s])) AS to_s "
-        f"FROM {lines} AS c WHERE c.since_s IS NOT NULL AND len({at}) > 0) AS c)"
-    )
-
-
-def _months_before(day: date, months: int) -> date:
-    """Return the same day so many months before, or the last of that month where it has no such day."""
-    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
-    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
-
-
-def _seconds(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
 def _divided(
@@ -759,61 +781,6 @@ def _for_days(
         length = days[key[2]]
         found[key] = None if value is None or length is None else value * length
     return found
-
-
-def _length(start: date | None, end: date | None) -> int | None:
-    return None if start is None or end is None else (end - start).days
-
-
-def _lengths(periods: list[date], question: Question) -> dict[date | None, int | None]:
-    """Return how many days each part of a question's period has; the first and the last may be cut short."""
-    assert question.start is not None and question.end is not None
-    bounds = [question.start, *periods[1:], question.end]
-    return {period: _length(bounds[at], bounds[at + 1]) for at, period in enumerate(periods)}
-
-
-def _grain(by: str | None) -> Grain | None:
-    return next((grain for grain in GRAINS if grain == by), None)
-
-
-def _label(period: date | None, grain: Grain) -> str | None:
-    if period is None:
-        return None
-    if grain == "quarter":
-        return f"{period:%Y}-Q{(period.month + 2) // 3}"
-    return period.strftime({"day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}[grain])
-
-
-def period_of(day: date, grain: Grain) -> date:
-    """Return the first day of the part of time that a day is in; weeks begin on Monday."""
-    if grain == "week":
-        return day - timedelta(days=day.weekday())
-    if grain == "month":
-        return day.replace(day=1)
-    if grain == "quarter":
-        return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
-    return day.replace(month=1, day=1) if grain == "year" else day
-
-
-def _periods(start: date, end: date, grain: Grain) -> Iterator[date]:
-    """Give the first day of every part of time from one day to another, which is not included."""
-    at = period_of(start, grain)
-    while at < end:
-        yield at
-        step = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}[grain]
-        at = period_of(at + timedelta(days=step), grain)
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return f"TIMESTAMPTZ '{value.isoformat()}'"
-    if isinstance(value, date):
-        return f"DATE '{value.isoformat()}'"
-    if isinstance(value, tuple):
-        return f"[{', '.join(_literal(one) for one in value)}]"
-    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _order(item: tuple[_Key, object]) -> tuple[Any, ...]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
 
+from takings.metrics.asking import Question
 from takings.metrics.books import Books
-from takings.metrics.explaining import Figures, Question
+from takings.metrics.explaining import Figures
 from takings.warehouse import Warehouse
 
 Kind = Literal["Assets", "Liabilities", "Revenue", "ContraRevenue", "Gains", "Expenses", "Losses"]

@@ -82,7 +82,7 @@ BUILT_IN: Final = {
         Policy("conservative", 2, Switches(repeating=True, once=True, past_due=False, pause="out", refunds="out")),
     )
 }
-_NAMES: Final = tuple(field.name for field in fields(Switches))
+SWITCHES: Final = tuple(field.name for field in fields(Switches))
 
 
 def read(home: Path) -> dict[str, Policy]:
@@ -128,7 +128,7 @@ def _own(name: str, table: Any, known: Mapping[str, Policy]) -> Policy:
     hints = get_type_hints(Switches)
     for key, value in turned.items():
         if key not in hints:
-            raise wrong(f"there is no switch “{key}”. There are: {', '.join(_NAMES)}.")
+            raise wrong(f"there is no switch “{key}”. There are: {', '.join(SWITCHES)}.")
         allowed = get_args(hints[key]) or (True, False)
         if value not in allowed or isinstance(value, bool) != (hints[key] is bool):
             said = ", ".join(str(one).lower() if isinstance(one, bool) else one for one in allowed)
@@ -152,6 +152,24 @@ def policy(home: Path, name: str) -> Policy:
     return known[name]
 
 
+def standing(home: Path, name: str) -> Policy:
+    """Return the policy that figures are kept under.
+
+    Raises:
+        Misconfigured: It is one of the user's own and not in their file any more, or see :func:`read`.
+    """
+    found = read(home).get(name)
+    if found is None:
+        raise Misconfigured(
+            "metrics.policy_gone",
+            f"Figures are kept under the policy “{name}”, which is not in {home / FILE} any more: put it back, or choose another under "
+            "Admin > Company.",
+            name=name,
+            file=str(home / FILE),
+        )
+    return found
+
+
 def between(start: Policy, end: Policy) -> list[tuple[str, Policy]]:
     """Return the switches that differ, in the order of their definition, each with the policy after it was turned.
 
@@ -159,7 +177,7 @@ def between(start: Policy, end: Policy) -> list[tuple[str, Policy]]:
     """
     found: list[tuple[str, Policy]] = []
     switches = start.switches
-    for name in _NAMES:
+    for name in SWITCHES:
         wanted = getattr(end.switches, name)
         if getattr(switches, name) != wanted:
             switches = replace(switches, **{name: wanted})

@@ -17,7 +17,8 @@ from typing import Final, Literal
 
 from takings.clock import Clock
 from takings.errors import Invalid, Misconfigured
-from takings.metrics.explaining import Figures, Question
+from takings.metrics.asking import Question
+from takings.metrics.explaining import Figures
 from takings.metrics.model import Derived
 from takings.metrics.registry import Registry
 from takings.money import exponent

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
 from takings.clock import Clock
+from takings.metrics.asking import Question
 from takings.metrics.builder import Builder, Staged
-from takings.metrics.explaining import Figures, Question
+from takings.metrics.explaining import Figures
 from takings.metrics.model import KNOWN_AT, Model
-from takings.metrics.policies import DEFAULT, Policy, between
+from takings.metrics.policies import SWITCHES, Policy, between
 from takings.metrics.registry import Registry
 from takings.metrics.scanning import scan
 from takings.warehouse import Warehouse
@@ -78,7 +79,7 @@ class Recurring:
 
     @contextmanager
     def under(self, policy: Policy, zone: str, *only: str) -> Iterator[Figures]:
-        """Give the figures under a policy; the default's are in the warehouse, others are worked out for as long as this lasts.
+        """Give the figures under a policy; the company's are in the warehouse, others are worked out for as long as this lasts.
 
         Args:
             policy: Which.
@@ -88,7 +89,7 @@ class Recurring:
         Raises:
             Unavailable: The warehouse is busy.
         """
-        if policy.switches == DEFAULT.switches:
+        if self._holds(policy, zone):
             yield self._figures
             return
         with self.turning(zone, *only) as under:
@@ -100,20 +101,48 @@ class Recurring:
 
         Args and errors as of :meth:`under`.
         """
-        switched = [one for one in self._registry.ordered if one.kind == "lines" and self._switched(one, DEFAULT)]
-        names = sorted(one.name for one in switched if not only or one.name in only)
+        names = sorted(one.name for one in self._depending() if not only or one.name in only)
         with self._builder.turning(zone, *names) as turn:
 
             def under(policy: Policy) -> Figures:
-                if policy.switches == DEFAULT.switches:
+                if self._holds(policy, zone):
                     return self._figures
                 return _Under(self._warehouse, self._registry, self._clock, turn(policy), frozenset(names))
 
             yield under
 
-    def depends(self, model: str, policy: Policy) -> bool:
+    @property
+    def policy(self) -> Policy:
+        """The policy that lines are kept under.
+
+        Raises:
+            Misconfigured: There is no such policy any more.
+        """
+        return self._builder.policy()
+
+    def depends(self, model: str) -> bool:
         """Tell whether the lines of a model depend on the policy."""
-        return self._switched(self._registry.model(model), policy)
+        return self._switched(self._registry.model(model))
+
+    def changing(self, models: Iterable[str], zone: str, figures: Figures | None = None) -> bool:
+        """Tell whether lines of some models are yet to be made under the policy that holds now.
+
+        Args:
+            models: Their names.
+            zone: Reporting zone.
+            figures: Those that the lines are asked of anyway.
+
+        Raises:
+            Misconfigured: There is no such policy any more.
+            Unavailable: The models have not been built yet.
+        """
+        filled = {one.name for name in models for one in self._registry.filled(self._registry.model(name))}
+        asked = figures or self._figures.still()
+        return any(
+            asked.definition(one.name) != self._builder.definition(one, zone)
+            for one in self._depending()
+            if one.name in filled
+        )
 
     def differences(self, policy: Policy, zone: str) -> list[Difference]:
         """Return the subscriptions on which the two derivations differ, and those that lack what prices them."""
@@ -153,10 +182,20 @@ class Recurring:
                 before = after
         return Waterfall(first, steps, before)
 
-    def _switched(self, model: Model, policy: Policy) -> bool:
+    def _holds(self, policy: Policy, zone: str) -> bool:
+        """Tell whether the lines that are kept are those of a policy."""
+        if policy.switches != self.policy.switches:
+            return False
+        return not self.changing((one.name for one in self._depending()), zone)
+
+    def _depending(self) -> list[Model]:
+        """Return the models whose lines depend on the policy."""
+        return [one for one in self._registry.ordered if one.kind == "lines" and self._switched(one)]
+
+    def _switched(self, model: Model) -> bool:
         """Tell whether a switch has a bearing on a model, by way of others too."""
-        own = not model.parameters.isdisjoint(policy.parameters())
-        return own or any(self._switched(need, policy) for need in self._registry.needed(model))
+        own = not model.parameters.isdisjoint(SWITCHES)
+        return own or any(self._switched(need) for need in self._registry.needed(model))
 
 
 class _Under(Figures):

@@ -1,7 +1,7 @@
 """A question and its answer: figures cut by day, week or month, compared, explained, traced to their rows, exported."""
 
 from takings.reports.answer import Answer, Detail, Point, Standing, Sum, Value
-from takings.reports.asking import Drill, Line, Payment, Reports, Use, parameters
+from takings.reports.asking import Drill, Line, Named, Payment, Reports, Use, parameters
 from takings.reports.board import Board, Curve, Reading, View
 from takings.reports.dashboards import BadDashboard, Dashboard
 from takings.reports.dashboards import load as load_dashboards
@@ -49,6 +49,7 @@ __all__ = [
     "MrrComparison",
     "MrrDifference",
     "MrrFile",
+    "Named",
     "Payment",
     "Point",
     "Preset",

@@ -7,10 +7,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from takings.clock import Clock, Period
+from takings.metrics import Figures
 from takings.reports import queries
 from takings.reports.answer import Answer, Detail, Point, Standing, Sum, total_of
 from takings.reports.figures import FIGURES
@@ -25,6 +26,13 @@ _EVERYTHING: Final = {"limit": 2**62, "offset": 0}
 _KEPT_LINES: Final = 1000
 _LOOK_S: Final = 0.25
 _AGES_DAYS: Final = (30, 60, 90, 120)
+_BALANCE: Final = "money_lines"
+_SIDES: Final = {
+    "balance": (_BALANCE,),
+    "payments": ("attempt_lines", "intent_lines"),
+    "invoices": ("receivable_lines",),
+}
+"""Models whose lines tell which currencies are in use, by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +132,25 @@ class Payment:
     livemode: bool
 
 
+Named = Literal["customer", "product", "price", "tax_rate"]
+"""Kinds of objects that people have names for."""
+
+
 class Reports:
     """The one place to ask. Safe to share between threads.
 
     Args:
         warehouse: Where the rows are.
         clock: Tells when an answer was read.
+        figures: Tell of which lines there are so many that their sums by day say sooner what there is; None: it is always asked of
+            Stripe's tables.
         entries: Answers kept, at most; an older one gives way, and all of an older snapshot are of no use.
     """
 
-    def __init__(self, warehouse: Warehouse, clock: Clock, entries: int = 1024) -> None:
+    def __init__(self, warehouse: Warehouse, clock: Clock, figures: Figures | None = None, entries: int = 1024) -> None:
         self._warehouse = warehouse
         self._clock = clock
+        self._figures = figures
         self._entries = entries
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
@@ -151,14 +166,21 @@ class Reports:
 
     def accounts(self) -> tuple[tuple[str, bool], ...]:
         """Return the accounts with payments in the warehouse, as (id, livemode)."""
-        return self._cached(("accounts",), lambda _: tuple(self._rows(queries.statement("accounts"), {})))
+
+        def read(_: int) -> tuple[tuple[str, bool], ...]:
+            name = "accounts_summed" if _BALANCE in self._summed() else "accounts"
+            return tuple(self._rows(queries.statement(name), {}))
+
+        return self._cached(("accounts",), read)
 
     def currencies(self, scope: Scope) -> tuple[Use, ...]:
         """Return the currencies in use, the most settled first."""
 
         def read(_: int) -> tuple[Use, ...]:
             sides: dict[str, dict[str, int]] = {}
-            for currency, side, lines in self._rows(queries.statement("currencies"), _of(scope)):
+            summed = self._summed()
+            sql = _uses(summed) if _BALANCE in summed else queries.statement("currencies")
+            for currency, side, lines in self._rows(sql, _of(scope)):
                 sides.setdefault(currency, {})[side] = lines
             found = (
                 Use(currency, n.get("balance", 0), n.get("payments", 0), n.get("invoices", 0))
@@ -244,14 +266,14 @@ class Reports:
         for row in self._stream(queries.statement("latest"), parameters(question) | _EVERYTHING):
             yield Payment(*row)
 
-    def names(self, ids: frozenset[str]) -> dict[str, str]:
-        """Return what people call customers, products, prices and tax rates, by id; those without a name are left out."""
+    def names(self, kind: Named, ids: frozenset[str]) -> dict[str, str]:
+        """Return what people call objects of a kind, by id; those without a name are left out."""
 
         def read(_: int) -> dict[str, str]:
-            rows = self._rows(queries.statement("names"), {"ids": sorted(ids)})
+            rows = self._rows(queries.statement(f"names_{kind}"), {"ids": sorted(ids)})
             return {id_: name for id_, name in rows if name}
 
-        return self._cached(("names", ids), read) if ids else {}
+        return self._cached(("names", kind, ids), read) if ids else {}
 
     def about(self, transactions: frozenset[str]) -> dict[str, str]:
         """Return the payment (else Stripe's source) that each of some balance transactions is about, by its id."""
@@ -261,6 +283,10 @@ class Reports:
             return {id_: about for id_, about in rows if about}
 
         return self._cached(("about", transactions), read) if transactions else {}
+
+    def _summed(self) -> frozenset[str]:
+        """Return the models with many lines, whose sums by day are kept."""
+        return frozenset() if self._figures is None else self._figures.summed()
 
     def _points(self, question: Question, days: Days) -> tuple[tuple[Point, ...], tuple[Detail, ...]]:
         sums: dict[date, dict[str, Sum]] = {}
@@ -308,6 +334,19 @@ class Reports:
                 while len(self._kept) > self._entries:
                     self._kept.popitem(last=False)
         return found
+
+
+def _uses(summed: frozenset[str]) -> str:
+    """Return SQL that tells of lines what ``currencies.sql`` tells of Stripe's tables."""
+    arms = [
+        queries.statement("uses_summed" if model in summed else "uses_lines").format(side=side, model=model)
+        for side, models in _SIDES.items()
+        for model in models
+    ]
+    return (
+        f"SELECT x.currency AS currency, x.side AS side, CAST(SUM(x.lines) AS BIGINT) AS lines FROM ({' UNION ALL '.join(arms)}) AS x "
+        "GROUP BY x.currency, x.side ORDER BY currency, side"
+    )
 
 
 def parameters(question: Question, days: Days | None = None) -> dict[str, Any]:

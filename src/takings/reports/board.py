@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -163,7 +164,7 @@ class Board:
         found = self._series(metric, view.days, by)
         if by is None:
             values = found.get(None, ())
-            before = self._series(metric, view.against, None).get(None, ()) if view.against and values else ()
+            before = self._series(metric, view.against, None).get(None, ()) if view.against else ()
             return (Curve(figure, None, values, before[: len(values)]),) if values else ()
         ordered = sorted(found, key=lambda group: (-_weight(found[group]), group or ""))
         kept, others = ordered[:MOST_CURVES], ordered[MOST_CURVES:]
@@ -189,9 +190,15 @@ class Board:
         if not all(self.applies(metric) for metric in metrics):
             return None
         figures = [self._registry.figure(metric) for metric in metrics]
-        shown, count = self._groups(metrics, by, top)
-        only = None if top is None or by not in MANY else tuple(shown)
-        columns = [self._value(metric, self.view.days, by, only) for metric in metrics]
+        measures = self._measures(metrics, by, top)
+        if top is not None and measures:
+            shown, count, columns = self._ranked(metrics, measures, by, top)
+        else:
+            columns = [self._value(metric, self.view.days, by) for metric in metrics]
+            first = columns[0]
+            found = dict.fromkeys(sorted(first, key=lambda group: (-abs(first[group] or 0), group or "")))
+            found |= dict.fromkeys(group for column in columns for group in column)
+            shown, count = list(found) if top is None else list(found)[:top], len(found)
         rows = tuple(
             Row(group, tuple(_cell(column, group, figure) for column, figure in zip(columns, figures, strict=True)))
             for group in shown
@@ -208,19 +215,59 @@ class Board:
         )
         return Table(rows, None if count is None else count - len(rows), rest, total)
 
-    def _groups(self, metrics: tuple[str, ...], by: str, top: int | None) -> tuple[list[str | None], int | None]:
-        """Return the largest groups, those of the first figure before others, and how many there are, if that is known."""
-        measures = [metric for metric in metrics if isinstance(self._registry.figure(metric), Measure)]
-        if top is None or by not in MANY or metrics[0] not in measures:
-            columns = [self._value(metric, self.view.days, by) for metric in metrics]
-            first = columns[0]
-            found = dict.fromkeys(sorted(first, key=lambda group: (-abs(first[group] or 0), group or "")))
-            found |= dict.fromkeys(group for column in columns for group in column)
-            return list(found) if top is None else list(found)[:top], len(found)
-        ranked = [self._figures.largest(self.view.ask(metric), by, top) for metric in measures]
-        groups = list(dict.fromkeys(one.group for largest, _ in ranked for one in largest))
-        whole = all(count <= top for _, count in ranked)
-        return groups[:top], len(groups) if whole else ranked[0][1] if len(ranked) == 1 else None
+    def table_at_once(self, by: str, metrics: tuple[str, ...], top: int | None) -> bool:
+        """Tell whether :meth:`table` answers without reading many lines.
+
+        Raises:
+            Unavailable: The figures have not been made yet.
+        """
+        measures = self._measures(metrics, by, top)
+        if top is None or not measures or not all(self.applies(metric) for metric in metrics):
+            return True
+        return self._figures.ranks_at_once([self.view.ask(metric) for metric in measures], by, top)
+
+    def _measures(self, metrics: tuple[str, ...], by: str, top: int | None) -> list[str]:
+        """Return the measures whose lines tell the largest of many groups; none where all groups are asked for anyway."""
+        if top is None or by not in MANY or not isinstance(self._registry.figure(metrics[0]), Measure):
+            return []
+        return [metric for metric in metrics if isinstance(self._registry.figure(metric), Measure)]
+
+    def _ranked(
+        self, metrics: tuple[str, ...], measures: list[str], by: str, top: int
+    ) -> tuple[list[str | None], int | None, list[dict[str | None, Fraction | None]]]:
+        """Return the largest groups, those of the first figure before others; how many there are, if that is known; and the figures."""
+        rankings = self._figures.rankings([self.view.ask(metric) for metric in measures], by, top)
+        place = {name: (ranking, at) for ranking in rankings for at, name in enumerate(ranking.measures)}
+        each = [place[metric] for metric in measures]
+        groups = list(dict.fromkeys(one.group for ranking, at in each for one in ranking.largest(at, top)))
+        counts = [ranking.counts[at] for ranking, at in each]
+        count = len(groups) if all(one <= top for one in counts) else counts[0] if len(counts) == 1 else None
+        shown = groups[:top]
+        columns: list[dict[str | None, Fraction | None]] = []
+        for metric in metrics:
+            if metric in place and len(rankings) == 1:
+                ranking, at = place[metric]
+                columns.append(
+                    {group: Fraction(held[at].amount) for group, held in ranking.figures.items() if held[at].lines}
+                )
+            else:
+                columns.append(self._value(metric, self.view.days, by, tuple(shown)))
+        return shown, count, columns
+
+    @property
+    def figures(self) -> Figures:
+        """Where the figures are asked: all of one state of the lines."""
+        return self._figures
+
+    @contextmanager
+    def foreseeing(self) -> Iterator[None]:
+        """Take what is asked meanwhile as what will be asked; see :meth:`takings.metrics.Figures.foreseeing`.
+
+        Raises:
+            Unavailable: The figures have not been made yet.
+        """
+        with self._figures.foreseeing():
+            yield
 
     def values_of(self, metric: str, cut: str, most: int) -> tuple[str | None, ...]:
         """Return the values of a dimension that occur, whatever is filtered by it now, the largest first.

@@ -69,6 +69,7 @@ company = _table(
     sa.Column("locale", sa.String(8), nullable=False),  # en, fr
     sa.Column("time_zone", sa.String(64), nullable=False),  # IANA name
     sa.Column("currency", sa.String(3), nullable=False),  # reporting currency, lower case
+    sa.Column("policy", sa.String(64), nullable=False, server_default="stripe"),  # of recurring revenue, by name
     sa.Column("created_at", Moment, nullable=False),
 )
 

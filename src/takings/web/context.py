@@ -109,6 +109,7 @@ NAV: Final[tuple[NavEntry, ...]] = (
     NavEntry("sql.nav", "/sql", "sql", Action.SEE_TABLES),
     NavEntry("web.nav_connections", "/admin/connections", "plug", Action.MANAGE_CONNECTIONS, "web.nav_admin"),
     NavEntry("alerts.nav", "/admin/alerts", "bell", Action.MANAGE_ALERTS, "web.nav_admin"),
+    NavEntry("web.nav_company", "/admin/company", "globe", Action.MANAGE_COMPANY, "web.nav_admin"),
     NavEntry("web.nav_people", "/admin/people", "people", Action.MANAGE_PEOPLE, "web.nav_admin"),
 )
 """Everything in the top bar, in order. A new page adds a line."""

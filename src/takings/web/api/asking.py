@@ -14,7 +14,6 @@ from takings.answers.asking import after, end_of, filters_of, period_of
 from takings.answers.plain import plain
 from takings.errors import Invalid
 from takings.metrics import Question
-from takings.metrics.policies import DEFAULT
 
 Code = Annotated[
     str | None,
@@ -30,7 +29,7 @@ class Asking:
 
     question: Question
     by: str | None
-    policy: str
+    policy: str | None
     into: str | None
 
 
@@ -56,7 +55,7 @@ def asking(
     currency: Code = None,
     account: Account = None,
     test: Test = False,
-    policy: Annotated[str, QueryParameter(description="Under this policy.")] = DEFAULT.name,
+    policy: Annotated[str | None, QueryParameter(description="Under this policy; default the company's.")] = None,
     into: Annotated[
         str | None,
         QueryParameter(pattern="^[A-Za-z]{3}$", description="Also all currencies in this one, by dated rates."),

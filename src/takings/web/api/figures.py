@@ -13,7 +13,7 @@ from takings.answers.explanation import FEW, described, every_figure
 from takings.answers.explanation import explain as explained
 from takings.answers.query import turn
 from takings.metrics import GRAINS
-from takings.metrics.policies import DEFAULT, read
+from takings.metrics.policies import read
 from takings.web.api.asking import Asking, FromAsking, told
 from takings.web.context import FromApp
 
@@ -31,6 +31,7 @@ def metrics(app: FromApp) -> Response[dict[str, Any]]:
             "metrics": [described(app, one) for one in every_figure(app)],
             "grains": list(GRAINS),
             "policies": [one.label for one in read(app.settings.home).values()],
+            "policy": app.recurring.policy.label,
         }
     )
 
@@ -65,7 +66,7 @@ def explain(
 
 def _turn(asked: Asking) -> AbstractContextManager[None]:
     """Return what waits for one's turn where figures are worked out anew for the answer: under any policy but the kept one."""
-    return nullcontext() if asked.policy == DEFAULT.name else turn()
+    return nullcontext() if asked.policy is None else turn()
 
 
 routes: Final = [metrics, metric, explain]

@@ -15,7 +15,6 @@ from takings.accounts import Action
 from takings.connections import Reach
 from takings.errors import NotFound, Unavailable
 from takings.metrics import Derived, Measure
-from takings.metrics.policies import DEFAULT
 from takings.money import Money
 from takings.reports import Board, Column, Curve, Dashboard, Days, Reading, Sheet
 from takings.reports.board import month_of
@@ -163,7 +162,12 @@ class TableLine:
 
 @dataclass(frozen=True, slots=True)
 class TableCard:
-    """A table, or what is said in its place."""
+    """A table, or what is said in its place.
+
+    Attributes:
+        later: Where the table comes from, if many lines have to be read for it: the page does not wait for them.
+        whole: The page with every table in it, for a browser without script.
+    """
 
     title: str
     first: str
@@ -172,6 +176,8 @@ class TableCard:
     note: str
     files: Files | None
     heat: bool = False
+    later: str = ""
+    whole: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +239,22 @@ def dashboards(app: FromApp, reader: FromReader) -> Response[Any]:
 @get("/dashboards/{name:str}", opt={"who": Action.VIEW_REPORTS}, sync_to_thread=True)
 def dashboard(request: Request[Any, Any, Any], app: FromApp, reader: FromReader, name: FromPath[str]) -> Response[Any]:
     """Show one dashboard."""
-    return show(reader, "dashboard", dashboard_page(app, reader, name, dict(request.query_params)))
+    given = dict(request.query_params)
+    page = dashboard_page(app, reader, name, given, patient=not reader.wants_json and not given.get("whole"))
+    return show(reader, "dashboard", page)
+
+
+@get("/dashboard-tables/{name:str}/{item:str}", opt={"who": Action.VIEW_REPORTS}, sync_to_thread=True)
+def dashboard_table(
+    request: Request[Any, Any, Any], app: FromApp, reader: FromReader, name: FromPath[str], item: FromPath[str]
+) -> Response[Any]:
+    """Show one table of a dashboard: what the page does not wait for."""
+    spec = _spec(app, name)
+    look = looking(app, reader, dict(request.query_params))
+    found = _items(spec).get(item)
+    if look is None or not isinstance(found, TableSpec):
+        raise NotFound("dashboards.no_table", "There is no such table: open the dashboard again.")
+    return show(reader, "dashboard_table", _Drawing(app, reader, spec, look).table_card(item, found))
 
 
 @get("/dashboards/{name:str}/{item:str}/{kind:str}", opt={"who": Action.EXPORT}, sync_to_thread=True)
@@ -262,8 +283,17 @@ def export_item(
     return send(drawing.sheet(item, found), kind)
 
 
-def dashboard_page(app: App, reader: Reader, name: str, given: dict[str, str]) -> DashboardPage:
+def dashboard_page(
+    app: App, reader: Reader, name: str, given: dict[str, str], *, patient: bool = False
+) -> DashboardPage:
     """Put a dashboard together.
+
+    Args:
+        app: The program.
+        reader: Who reads it.
+        name: Which.
+        given: What its address says.
+        patient: Whether tables for which many lines have to be read may come later.
 
     Raises:
         NotFound: There is no such dashboard.
@@ -293,8 +323,9 @@ def dashboard_page(app: App, reader: Reader, name: str, given: dict[str, str]) -
     common["problems"] = look.problems
     if not asked.uses:
         return DashboardPage(state="wait", **common)
-    drawing = _Drawing(app, reader, spec, look)
+    drawing = _Drawing(app, reader, spec, look, patient=patient)
     try:
+        drawing.foresee()
         sections = tuple(drawing.section(at, section) for at, section in enumerate(spec.sections))
         there = any(tile.value is not None for section in sections for tile in section.tiles)
         if not there and not drawing.board.ever(spec.about):
@@ -317,31 +348,53 @@ def dashboard_page(app: App, reader: Reader, name: str, given: dict[str, str]) -
         known_label=words.day(known) if known else words("dashboards.known_now"),
         hidden=tuple(pair for pair in asked.state.pairs() if pair[0] != "known"),
         compared=words("reports.compared_with", days=span(asked.against, words)) if asked.against else "",
-        policy=_policy(app, reader, spec),
+        policy=_policy(app, reader, drawing),
         sections=sections,
         **common,
     )
 
 
-def _policy(app: App, reader: Reader, spec: Dashboard) -> Choice | None:
-    models = {one.model for metric in spec.metrics for one in app.registry.behind(metric)}
-    if not any(app.recurring.depends(model, DEFAULT) for model in models):
+def _policy(app: App, reader: Reader, drawing: _Drawing) -> Choice | None:
+    """Return the policy that figures of a dashboard are under; None where none has a bearing on them."""
+    models = {one.model for metric in drawing.spec.metrics for one in app.registry.behind(metric)}
+    if not any(app.recurring.depends(model) for model in models):
         return None
-    return Choice(DEFAULT.name, reader.words("policies.link", policy=DEFAULT.label), POLICIES, current=False)
+    kept = app.recurring.policy
+    key = "policies.changing" if app.recurring.changing(models, app.zone(), drawing.board.figures) else "policies.link"
+    return Choice(kept.name, reader.words(key, policy=kept.label), POLICIES, current=False)
 
 
 class _Drawing:
     """Turns the figures of one view into what a page or a file shows."""
 
-    def __init__(self, app: App, reader: Reader, spec: Dashboard, look: Look) -> None:
+    def __init__(self, app: App, reader: Reader, spec: Dashboard, look: Look, *, patient: bool = False) -> None:
         self._app = app
+        self._patient = patient
         self._words = reader.words
         self._locale = reader.locale
         self._may_export = reader.may(Action.EXPORT)
-        self._spec = spec
+        self.spec = spec
         self._look = look
         self._path = f"/dashboards/{spec.name}"
         self.board = Board(app.figures, app.registry, look.view)
+
+    def foresee(self) -> None:
+        """Ask at once for all that the sections and the filters will ask for."""
+        with self.board.foreseeing():
+            for section in self.spec.sections:
+                for tile in section.tiles:
+                    self.board.reading(tile.metric)
+                    self.board.curves(tile.metric, None)
+                for chart in section.charts:
+                    for metric in chart.metrics:
+                        self.board.curves(metric, chart.by)
+                for table in section.tables:
+                    if self._now(table):
+                        self.board.table(table.by, table.metrics, table.top)
+                for grid in section.grids:
+                    self.board.grid(grid.metric, grid.by)
+            for cut in self.spec.filters:
+                self._values(cut)
 
     def section(self, at: int, spec: SectionSpec) -> Section:
         return Section(
@@ -457,8 +510,12 @@ class _Drawing:
         title = spec.title[self._locale]
         figures = self._figures(spec)
         heads = tuple(figure.title[self._locale] for figure in figures)
-        table = self.board.table(spec.by, spec.metrics, spec.top)
         first = cut_name(words, spec.by)
+        if not self._now(spec):
+            files = self._files(item, title)
+            later = f"/dashboard-tables/{self.spec.name}/{item}{look.query()}"
+            return TableCard(title, first, heads, (), "", files, later=later, whole=self._path + look.query(whole=1))
+        table = self.board.table(spec.by, spec.metrics, spec.top)
         if table is None or not table.rows:
             return TableCard(title, first, heads, (), self._nothing(spec.metrics), None)
         names = names_of(self._app, spec.by, (row.group for row in table.rows))
@@ -525,14 +582,19 @@ class _Drawing:
         heads = tuple(words("dashboards.month_n", n=age) for age in ages)
         return TableCard(title, cut_name(words, spec.by), heads, tuple(lines), "", self._files(item, title), heat=True)
 
+    def _now(self, spec: TableSpec) -> bool:
+        """Tell whether a table is part of the page: the page does not wait for one that reads many lines."""
+        return not self._patient or self.board.table_at_once(spec.by, spec.metrics, spec.top)
+
+    def _values(self, cut: str) -> tuple[str | None, ...]:
+        metric = next((one for one in self.spec.metrics if cut in self._app.registry.cuts(one)), None)
+        return () if metric is None else self.board.values_of(metric, cut, _VALUES)
+
     def filters(self) -> tuple[FilterMenu, ...]:
         words, look = self._words, self._look
         menus = []
-        for cut in dict.fromkeys((*self._spec.filters, *look.only)):
-            metric = next((one for one in self._spec.metrics if cut in self._app.registry.cuts(one)), None)
-            values: tuple[str | None, ...] = ()
-            if metric is not None and cut in self._spec.filters:
-                values = self.board.values_of(metric, cut, _VALUES)
+        for cut in dict.fromkeys((*self.spec.filters, *look.only)):
+            values = self._values(cut) if cut in self.spec.filters else ()
             active = cut in look.only
             if active and look.only[cut] not in values:
                 values = (*values, look.only[cut])
@@ -705,13 +767,13 @@ class _Drawing:
     def _file(self, item: str) -> str:
         frame = self._look.frame
         days = f"{frame.days.first.isoformat()}-{frame.days.last.isoformat()}"
-        return f"takings-{self._spec.name}-{item}-{frame.currency}-{days}"
+        return f"takings-{self.spec.name}-{item}-{frame.currency}-{days}"
 
     def _about(self, title: str) -> tuple[tuple[str, str], ...]:
         words, frame = self._words, self._look.frame
         known = words.day(self._look.known_day) if self._look.known_day else words("dashboards.known_now")
         return (
-            (self._spec.title[self._locale], title),
+            (self.spec.title[self._locale], title),
             (words("reports.about_period"), f"{frame.days.first.isoformat()} – {frame.days.last.isoformat()}"),
             (words("reports.about_zone"), frame.zone),
             (words("reports.about_currency"), frame.currency.upper()),
@@ -775,4 +837,4 @@ def _notices(look: Look, reader: Reader) -> tuple[str, ...]:
     return tuple(found)
 
 
-routes = [dashboards, dashboard, export_item]
+routes = [dashboards, dashboard, dashboard_table, export_item]

@@ -13,8 +13,7 @@ from litestar.params import FromPath
 
 from takings.accounts import Action
 from takings.errors import Invalid, Misconfigured, NotFound, Unavailable
-from takings.metrics import Contribution, Converted, Derived, Figure, Figures, Measure, Question, Value
-from takings.metrics.policies import DEFAULT
+from takings.metrics import MANY, Contribution, Converted, Derived, Figure, Figures, Measure, Question, Value
 from takings.metrics.rates import FILE as RATES
 from takings.money import Money
 from takings.reports import Column, Missing, Sheet, in_stripe, missing_of
@@ -132,6 +131,8 @@ class Side:
         cuts: By what it can be summed up.
         shown: Which of the lines are below.
         every: Where all lines are, if they are not here.
+        later: Where groups and lines come from, if many lines have to be read for them: the page does not wait for them.
+        whole: The page with all of them in it, for a browser without script.
     """
 
     metric: str
@@ -153,6 +154,8 @@ class Side:
     every: str | None
     sql: str
     exports: Exports | None
+    later: str = ""
+    whole: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +199,24 @@ class ExplainPage:
 @get("/explain", opt={"who": Action.VIEW_REPORTS}, sync_to_thread=True)
 def explain(request: Request[Any, Any, Any], app: FromApp, reader: FromReader) -> Response[Any]:
     """Explain a figure."""
-    return show(reader, "explain", explain_page(app, reader, dict(request.query_params)))
+    given = dict(request.query_params)
+    page = explain_page(app, reader, given, patient=not reader.wants_json and not given.get("whole"))
+    return show(reader, "explain", page)
+
+
+@get("/explain-sides/{place:str}", opt={"who": Action.VIEW_REPORTS}, sync_to_thread=True)
+def explain_side(
+    request: Request[Any, Any, Any], app: FromApp, reader: FromReader, place: FromPath[str]
+) -> Response[Any]:
+    """Show groups and lines of one measure behind a figure: what the page does not wait for."""
+    given = dict(request.query_params)
+    figure, look = app.registry.figure(given.get("metric", "")), _look(app, reader, given)
+    figures = app.figures.still()
+    sides = figures.sides(look.view.ask(figure.name))
+    side = {str(at): one for at, one in enumerate(sides)}.get(place)
+    if side is None:
+        raise NotFound("dashboards.no_table", "There is no such table: open the dashboard again.")
+    return show(reader, "explain_side", _side(app, reader, figures, look, figure, side, given))
 
 
 @get("/explain/{kind:str}", opt={"who": Action.EXPORT}, sync_to_thread=True)
@@ -209,8 +229,14 @@ def export_contributions(
     return send(_sheet(app, reader, look, app.registry.measure(given.get("metric", ""))), kind)
 
 
-def explain_page(app: App, reader: Reader, given: dict[str, str]) -> ExplainPage:
+def explain_page(app: App, reader: Reader, given: dict[str, str], *, patient: bool = False) -> ExplainPage:
     """Put the explanation of a figure together.
+
+    Args:
+        app: The program.
+        reader: Who reads it.
+        given: What its address says.
+        patient: Whether groups and lines may come later, where many lines have to be read for them.
 
     Raises:
         NotFound: There is no such figure, or no account.
@@ -230,7 +256,10 @@ def explain_page(app: App, reader: Reader, given: dict[str, str]) -> ExplainPage
     try:
         found = figures.values(whole)
         known_at = known_at or figures.built_at(figure.name)
-        sides = _sides(app, reader, figures, look, figure, given)
+        sides = tuple(
+            _side(app, reader, figures, look, figure, side, given, later=_later(look, figure, at) if patient else "")
+            for at, side in enumerate(figures.sides(look.view.ask(figure.name)))
+        )
         converted, refused = _converted(app, reader, figures, whole, given.get("into", ""))
         lacking = missing_of(figures, app.registry, app.connections, app.health, whole)
     except Unavailable as error:
@@ -338,14 +367,8 @@ def _look(app: App, reader: Reader, given: Mapping[str, str]) -> Look:
     return look
 
 
-def _sides(
-    app: App, reader: Reader, figures: Figures, look: Look, figure: Measure | Derived, given: Mapping[str, str]
-) -> tuple[Side, ...]:
-    sides = figures.sides(look.view.ask(figure.name))
-    return tuple(
-        _side(app, reader, figures, look, measure, question, given, alone=isinstance(figure, Measure))
-        for measure, question in sides
-    )
+def _later(look: Look, figure: Measure | Derived, place: int) -> str:
+    return f"/explain-sides/{place}{look.query(metric=figure.name)}"
 
 
 def _side(
@@ -353,12 +376,15 @@ def _side(
     reader: Reader,
     figures: Figures,
     look: Look,
-    measure: Measure,
-    question: Question,
+    figure: Measure | Derived,
+    side: tuple[Measure, Question],
     given: Mapping[str, str],
     *,
-    alone: bool,
+    later: str = "",
 ) -> Side:
+    """Put a side together; without groups and lines where these come from ``later`` because there are many to read."""
+    measure, question = side
+    alone = isinstance(figure, Measure)
     words, currency, locale = reader.words, look.frame.currency, reader.locale
     whole: Figure | None = next(iter(figures.answer(question)), None)
     lines, amount = (whole.lines, whole.amount) if whole else (0, 0)
@@ -366,19 +392,22 @@ def _side(
     by = given.get("by", "")
     if by not in cuts:
         by = next((cut for cut in _ROAD if cut in cuts and cut not in look.only), "part")
-    groups, count = figures.largest(question, by, _GROUPS)
-    names = names_of(app, by, (one.group for one in groups))
     size = PAGE if alone else FEW
     pages = max(1, -(-lines // size))
     page = min(max(1, _number(given.get("page"))), pages) if alone else 1
-    pieces = figures.contributions(question, limit=size, offset=(page - 1) * size)
+    offset = (page - 1) * size
+    if later and figures.contributes_at_once(question, limit=size, offset=offset):
+        later = "" if by not in MANY or figures.ranks_at_once([question], by, _GROUPS) else later
+    groups, count = ([], 0) if later else figures.largest(question, by, _GROUPS)
+    names = names_of(app, by, (one.group for one in groups))
+    pieces = [] if later else figures.contributions(question, limit=size, offset=offset)
     own = "/explain" + _query(look, measure.name, question)
 
     def at(to: int) -> str:
         return "/explain" + look.query(metric=measure.name, page=to if to > 1 else None)
 
     left = count - len(groups)
-    first = (page - 1) * size + 1 if lines else 0
+    first = offset + 1 if lines else 0
     return Side(
         metric=measure.name,
         label=measure.title[locale],
@@ -423,6 +452,8 @@ def _side(
         )
         if reader.may(Action.EXPORT)
         else None,
+        later=f"{later}&page={page}" if later and page > 1 else later,
+        whole="/explain" + look.query(metric=figure.name, whole=1) if later else "",
     )
 
 
@@ -484,8 +515,8 @@ def _facts(
         Fact(words("reports.about_account"), scope_name(asked.scope, words)),
         Fact(words("dashboards.metric"), figure.name),
     ]
-    if any(app.recurring.depends(one.model, DEFAULT) for one in behind):
-        facts.insert(3, Fact(words("dashboards.policy"), DEFAULT.label, POLICIES))
+    if any(app.recurring.depends(one.model) for one in behind):
+        facts.insert(3, Fact(words("dashboards.policy"), app.recurring.policy.label, POLICIES))
     return tuple(facts)
 
 
@@ -585,4 +616,4 @@ def _number(value: str | None) -> int:
     return int(value) if value and value.isascii() and value.isdigit() and len(value) < 9 else 1
 
 
-routes = [explain, export_contributions]
+routes = [explain, explain_side, export_contributions]

@@ -15,13 +15,18 @@ from babel import Locale
 from takings.errors import Invalid
 from takings.metrics import Derived, Measure, Registry
 from takings.money import Money
-from takings.reports import Days, View
+from takings.reports import Days, Named, View
 from takings.web.context import App, Reader
 from takings.web.pages.reports_frame import Frame, frame
 from takings.words import Words
 
 _FILTER: Final = "f_"
-_NAMED: Final = frozenset(("customer", "product", "price", "tax_rate"))
+_NAMED: Final[Mapping[str, Named]] = {
+    "customer": "customer",
+    "product": "product",
+    "price": "price",
+    "tax_rate": "tax_rate",
+}
 _MONTHS: Final = frozenset(("cohort", "booked"))
 _MONTH: Final = re.compile(r"(\d{4})-(\d{2})")
 _REASONS: Final = frozenset(("reason", "failure_code", "decline"))
@@ -156,7 +161,8 @@ def cut_name(words: Words, cut: str) -> str:
 
 def names_of(app: App, cut: str, groups: Iterable[str | None]) -> dict[str, str]:
     """Return what people call the values of a dimension, by id."""
-    return app.reports.names(frozenset(one for one in groups if one)) if cut in _NAMED else {}
+    kind = _NAMED.get(cut)
+    return app.reports.names(kind, frozenset(one for one in groups if one)) if kind else {}
 
 
 def group_name(words: Words, look: Look, cut: str, value: str | None, names: Mapping[str, str]) -> str:

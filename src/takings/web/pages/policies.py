@@ -14,7 +14,7 @@ from litestar import Request, Response, get
 from takings.accounts import Action
 from takings.errors import Misconfigured, NotFound, TakingsError
 from takings.metrics import Difference, Question
-from takings.metrics.policies import BUILT_IN, DEFAULT, Policy, read
+from takings.metrics.policies import BUILT_IN, DEFAULT, SWITCHES, Policy, read
 from takings.money import Money
 from takings.reports import in_stripe
 from takings.web.context import App, FromApp, FromReader, Reader, show
@@ -67,6 +67,7 @@ class PoliciesPage:
 
     Attributes:
         choices: Every policy, as (name, label).
+        kept: Label of the one that the company's figures are kept under.
         at: The last day that counts, for the form.
         steps: The waterfall from the first policy to the second; empty where nothing was compared.
         checked: Whether the two derivations were held against each other; what differs is in ``differing``.
@@ -74,6 +75,7 @@ class PoliciesPage:
     """
 
     choices: tuple[tuple[str, str], ...]
+    kept: str
     labels: tuple[str, ...]
     switches: tuple[Switch, ...]
     first: str
@@ -117,7 +119,8 @@ def policies_page(app: App, reader: Reader, given: Mapping[str, str]) -> Policie
         known = read(app.settings.home)
     except Misconfigured as error:
         problems.append(words.error(error))
-    first = known.get(given.get("policy", ""), DEFAULT)
+    kept = known.get(reader.company.policy if reader.company else "", DEFAULT)
+    first = known.get(given.get("policy", ""), kept)
     second = known.get(given.get("against", ""))
     today = app.builder.today(app.zone())
     at = _day(given.get("at", "")) or today
@@ -143,11 +146,12 @@ def policies_page(app: App, reader: Reader, given: Mapping[str, str]) -> Policie
             tuple(_said(reader, one.parameters()[name]) for one in known.values()),
             second is not None and first.parameters()[name] != second.parameters()[name],
         )
-        for name in DEFAULT.parameters()
+        for name in SWITCHES
     )
     base = {"policy": first.name, "at": at.isoformat()} | ({"source": asked.scope.key} if asked.state.source else {})
     return PoliciesPage(
         choices=tuple((one.name, one.label) for one in known.values()),
+        kept=kept.label,
         labels=tuple(one.label for one in known.values()),
         switches=switches,
         first=first.name,

@@ -124,7 +124,7 @@ def _page(
     return WizardPage(
         needs_token=not is_at_the_machine(request, app),
         zones=zones(),
-        currencies=_currencies(reader.locale),
+        currencies=currencies(reader.locale),
         name=form.get("name", ""),
         email=form.get("email", ""),
         company=form.get("company", ""),
@@ -142,7 +142,8 @@ def zones() -> tuple[str, ...]:
     return ("UTC", *sorted(lived))
 
 
-def _currencies(locale: str) -> tuple[tuple[str, str], ...]:
+def currencies(locale: str) -> tuple[tuple[str, str], ...]:
+    """Return the currencies that Stripe charges in, with their names in a language; those of most first."""
     ordered = (*_FIRST_CURRENCIES, *(code for code in _CODES.split() if code not in _FIRST_CURRENCIES))
     return tuple((code, f"{code.upper()} – {get_currency_name(code.upper(), locale=locale)}") for code in ordered)
 
