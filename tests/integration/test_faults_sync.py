@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from takings import app, settings
 from takings.connections import Credentials
@@ -18,6 +19,7 @@ from takings.simulator import Options, Simulator
 from takings.simulator.fingerprint import fingerprint
 from takings.simulator.simclock import MovableClock
 from takings.simulator.strange import FIELD, WORD
+from takings.store.schema import deliveries
 from takings.stripe import Retries
 from takings.sync import Summary
 
@@ -208,6 +210,63 @@ def test_a_list_that_is_forbidden_from_now_on_is_said_and_no_success(replica: Re
     summary = replica.follow()
     assert summary.state != "complete"
     healed(replica, timedelta(hours=7))  # what is forbidden is asked for again every six hours
+
+
+def test_a_person_who_asks_has_what_failed_tried_at_once(replica: Replica) -> None:
+    """What failed waits for its turn, a quarter of an hour or six; whoever asks does not."""
+    sync = replica.parts.sync
+    replica.stripe.fault("status", path="/v1/customers", times=None)
+    replica.stripe.fault("forbidden", path="/v1/charges", times=None)
+    assert replica.compare().state == "partial"
+    replica.stripe.clear_faults()
+    replica.stripe.reset_stats()
+    replica.follow(timedelta(minutes=1))
+    assert not {"/v1/customers", "/v1/charges"} & {path for _, path, _, _ in replica.stripe.requests()}
+    assert sync.reconcile(replica.id, lists=["/v1/customers"]).state == "complete"  # charges were not asked for
+    assert sync.book.standings(replica.id)["/v1/charges"].state == "forbidden"
+    assert sync.reconcile(replica.id, lists=["/v1/charges"]).state == "complete"
+
+    for path in ("/v1/customers", "/v1/charges"):
+        replica.stripe.fault("forbidden", path=path, times=None)
+    assert replica.compare().state == "partial"
+    replica.stripe.clear_faults()
+    replica.advance(timedelta(minutes=1))
+    replica.parts.rereading.want(None, replica.id, "customers", None)
+    assert replica.parts.sync.run_once(replica.id).state == "partial"
+    assert sync.book.standings(replica.id)["/v1/customers"].state == "complete"
+    replica.advance(timedelta(minutes=1))
+    replica.parts.connections.sync_now(None, replica.id)
+    assert replica.parts.sync.run_once(replica.id).state == "complete"
+    healed(replica)
+
+
+def test_what_deliveries_told_that_were_let_go_is_compared_where_events_cannot_be_read(replica: Replica) -> None:
+    replica.stripe.fault("forbidden", path="/v1/events", times=None)
+    assert replica.follow().state == "partial"
+    told = sorted(replica.stripe.objects("customers"))[0]
+    replica.stripe.update(told, {"name": "Delivered to nobody"})
+    replica.follow()
+    assert json.loads(replica.payloads("customers")[told])["name"] != "Delivered to nobody"
+    with replica.parts.store.write() as db:
+        db.execute(
+            sa.insert(deliveries).values(
+                id="let_go",
+                connection_id=replica.id,
+                event_id="evt_let_go",
+                event_type="customer.updated",
+                size_bytes=100,
+                received_at=replica.clock.now(),
+                state="let_go",
+                handled_at=replica.clock.now(),
+            )
+        )
+    replica.follow()
+    assert json.loads(replica.payloads("customers")[told])["name"] == "Delivered to nobody"
+    replica.stripe.reset_stats()
+    replica.follow()
+    assert "/v1/customers" not in {path for _, path, _, _ in replica.stripe.requests()}  # once is enough
+    replica.parts.connections.sync_now(None, replica.id)
+    healed(replica)
 
 
 def test_what_is_fetched_by_id_and_fails_is_fetched_again(replica: Replica) -> None:

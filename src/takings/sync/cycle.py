@@ -219,6 +219,8 @@ class Cycle:
             follower = Follower(self._catalog, self._cutter, known)
             asked: set[str] = set()
             later, delivered = self._delivered(follower)
+            if not told:
+                self._make_good(standings, began)
             polls = told and not (delivered and self._is_fresh(following))
             first = []
             if polls:
@@ -374,6 +376,13 @@ class Cycle:
         for (table, _), change in result.tables.items():
             later += [window for one in change.tied_ids if (window := follower.by_id(table, one)) is not None]
         return later, handled
+
+    def _make_good(self, standings: Mapping[str, Standing], now: datetime) -> None:
+        """Have compared what deliveries told that were let go, where this key may not read the events themselves."""
+        lost = self._deliveries.let_go(self._connection.id)
+        if lost is not None:
+            told = [path for path in self._readable() if self._is_told(standings[path].table)]
+            self._stretches.want(self._connection.id, now, told, None, compared_before=lost.at)
 
     def _unasked(
         self, standings: Mapping[str, Standing], tables: Iterable[str], told: bool, lists: _Lists

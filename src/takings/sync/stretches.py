@@ -173,7 +173,15 @@ class StretchBook:
             for key in ids:
                 db.execute(sa.update(stretches).where(stretches.c.id == key).values(open_at=at))
 
-    def want(self, connection_id: str, at: datetime, lists: Iterable[str] | None, since: datetime | None) -> int:
+    def want(
+        self,
+        connection_id: str,
+        at: datetime,
+        lists: Iterable[str] | None,
+        since: datetime | None,
+        *,
+        compared_before: datetime | None = None,
+    ) -> int:
         """Ask for stretches out of their turn; return how many.
 
         Args:
@@ -181,12 +189,15 @@ class StretchBook:
             at: The present.
             lists: Only of these lists; None: of all.
             since: Only those that reach beyond this moment; None: all.
+            compared_before: Only those that were last compared before this moment and are not wanted yet; None: all.
         """
         here = stretches.c.connection_id == connection_id
         if lists is not None:
             here = sa.and_(here, stretches.c.list.in_(list(lists)))
         if since is not None:
             here = sa.and_(here, sa.or_(stretches.c.end_unix.is_(None), stretches.c.end_unix > to_unix(since)))
+        if compared_before is not None:
+            here = sa.and_(here, stretches.c.listed_at < compared_before, stretches.c.wanted_at.is_(None))
         with self._store.write() as db:
             return int(db.execute(sa.update(stretches).where(here).values(wanted_at=at)).rowcount)
 
