@@ -335,6 +335,30 @@ def test_a_clock_that_is_wrong_loses_nothing(replica: Replica, skew: timedelta) 
     healed(replica)
 
 
+def test_events_that_were_lost_before_any_was_read_are_noticed_too(tmp_path: Path) -> None:
+    """The first load was made, and then nothing for longer than events are kept."""
+    options = Options(objects=600, test_objects=300, seed=5, rate=0, test_rate=0, endpoint_rate=0)
+    with Simulator(options) as stripe:
+        replica = Replica(tmp_path, stripe)
+        try:
+            assert replica.parts.sync.run_once(replica.id).state == "complete"
+            stripe.live(8, seed=11)
+            replica.advance(timedelta(days=40))
+            replica.follow()
+            (gap,) = [one for one in replica.parts.sync.findings.of(replica.id) if one.kind == "gap"]
+            assert gap.start is not None and gap.end is not None and gap.start < gap.end
+            for _ in range(4):
+                replica.follow(timedelta(minutes=16))
+            assert not (problems := replica.differences()), problems[:10]
+            (gap,) = [one for one in replica.parts.sync.findings.of(replica.id) if one.kind == "gap"]
+            assert gap.healed_by == "reconciled"
+            for _ in range(6):  # nothing happens for weeks, and somebody looks: nothing is lost
+                replica.follow(timedelta(days=7))
+            assert [one for one in replica.parts.sync.findings.of(replica.id) if one.kind == "gap"] == [gap]
+        finally:
+            replica.parts.close()
+
+
 def test_the_rate_cut_to_one_a_second_is_waited_out(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("takings.stripe.client.Retries", Retries)
     replica.stripe.live(3, seed=40)

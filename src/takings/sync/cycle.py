@@ -497,9 +497,13 @@ class Cycle:
     def _gap(self, following: Following, since: datetime) -> None:
         """Notice that events were lost for good, and have everything they may have told of compared."""
         lost_until = self._stripe.now() - EVENTS_KEPT
-        if since >= lost_until or following.read_to is None:
+        # Where nothing happened for long, the newest event is old, and yet none is missing.
+        if following.caught_up_at is not None:
+            since = max(since, following.caught_up_at + self._skew - EVENTS_OVERLAP)
+        if since >= lost_until or following.gap_from == since:
             return
         now = self._clock.now()
+        self.extend()  # before it is noted that everything is here: it was, when it was loaded
         paths = [path for path in self._readable() if self._catalog.endpoint(path).table not in _FIXED]
         self._stretches.want(self._connection.id, now, paths, None)
         self._follows.note(self._connection.id, gap_from=following.gap_from or since, gap_to=lost_until)
