@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 
 from takings import app, settings
 from takings.connections import Credentials
-from takings.errors import Refused
+from takings.errors import Refused, Unavailable
 from takings.simulator import Options, Simulator
 from takings.simulator.fingerprint import fingerprint
 from takings.simulator.simclock import MovableClock
@@ -52,7 +53,7 @@ class Replica:
     """The product in this process beside a company of its own, with one clock."""
 
     def __init__(self, home: Path, stripe: Simulator) -> None:
-        self.stripe = stripe
+        self.stripe, self.home = stripe, home
         self.clock = MovableClock(stripe.advance(timedelta(0)))
         known = {**stripe.environ(), "TAKINGS_HOME": str(home), "TAKINGS_LOG_LEVEL": "error"}
         self.parts = app.build(settings.load(known), self.clock)
@@ -316,6 +317,30 @@ def test_fields_and_words_nobody_knows_are_kept_and_harm_nothing(replica: Replic
     assert replica.compare().state == "complete"
     charges = [json.loads(payload) for payload in replica.payloads("charges").values()]
     assert charges and all(FIELD in charge and charge["status"] == WORD for charge in charges)
+    healed(replica)
+
+
+def test_a_kind_of_object_nobody_knows_is_kept_as_its_event_and_harms_nothing(replica: Replica) -> None:
+    ship = {"id": "star_1", "object": "starship", "crew": 3}
+    replica.stripe.changes([{"do": "tell", "type": "starship.launched", "fields": ship}])
+    customer = replica.stripe.create("customer", {"name": "Passenger"})
+    assert replica.follow().state == "complete"
+    assert customer in replica.payloads("customers")
+    (event,) = replica.parts.warehouse.query("SELECT data FROM stripe.events WHERE type = 'starship.launched'").rows
+    assert json.loads(event[0])["object"] == ship
+    healed(replica)
+
+
+def test_a_store_that_somebody_holds_loses_nothing(replica: Replica) -> None:
+    """Another program holds the product's database: the cycle says so, and the next one brings what it missed."""
+    customer = replica.stripe.create("customer", {"name": "Unwritten"})
+    with closing(sqlite3.connect(replica.home / "takings.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable):
+            replica.follow()
+        other.execute("ROLLBACK")
+    assert replica.follow().state == "complete"
+    assert customer in replica.payloads("customers")
     healed(replica)
 
 
