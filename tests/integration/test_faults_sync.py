@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from takings import app, settings
 from takings.connections import Credentials
 from takings.errors import Refused, Unavailable
+from takings.proof import Asked
 from takings.simulator import Options, Simulator
 from takings.simulator.fingerprint import fingerprint
 from takings.simulator.simclock import MovableClock
@@ -226,6 +227,11 @@ def test_a_person_who_asks_has_what_failed_tried_at_once(replica: Replica) -> No
     assert sync.reconcile(replica.id, lists=["/v1/customers"]).state == "complete"  # charges were not asked for
     assert sync.book.standings(replica.id)["/v1/charges"].state == "forbidden"
     assert sync.reconcile(replica.id, lists=["/v1/charges"]).state == "complete"
+    refused = sync.reconcile(replica.id, lists=["/v1/coupons"])  # this key has never been allowed to read them
+    assert refused.state == "partial"
+    assert refused.reason is not None and refused.reason.code == "stripe.permission_missing"
+    proven = replica.parts.proof.verify(replica.id, Asked(extent="full", lists=("/v1/coupons",)))
+    assert proven.verification.state == "incomplete"
 
     for path in ("/v1/customers", "/v1/charges"):
         replica.stripe.fault("forbidden", path=path, times=None)

@@ -199,8 +199,11 @@ class Cycle:
 
     # Following
 
-    def follow(self) -> Done:
+    def follow(self, asked_for: Collection[str] = ()) -> Done:
         """Read what happened since the last time, bring it in, and look for what no event tells of.
+
+        Args:
+            asked_for: Lists that somebody wants now: one that failed or was refused is tried at once, not in its turn.
 
         Raises:
             Unavailable: Another worker is at this connection (``sync.busy``).
@@ -231,7 +234,7 @@ class Cycle:
             later += outcome.later
             tables = set(outcome.tables) | follower.tables
             if not outcome.fatal and not outcome.stopped:
-                wanted = self._unasked(standings, tables, told, lists)
+                wanted = self._unasked(standings, tables, told, lists, asked_for)
                 second = [*plan.coalesce(later, self._catalog, to_unix(since - EVENTS_OVERLAP)), *wanted]
                 more = self._rest(run, second, follower, asked, tables, began)
                 outcome = _joined(outcome, more)
@@ -385,13 +388,25 @@ class Cycle:
             self._stretches.want(self._connection.id, now, told, None, compared_before=lost.at)
 
     def _unasked(
-        self, standings: Mapping[str, Standing], tables: Iterable[str], told: bool, lists: _Lists
+        self,
+        standings: Mapping[str, Standing],
+        tables: Iterable[str],
+        told: bool,
+        lists: _Lists,
+        asked_for: Collection[str],
     ) -> list[Window]:
         """Return what is to be read in this cycle though no event named it: new rows, lists that are not complete."""
         now = self._clock.now()
         since = self._connection.start_at
         units = agenda.due(
-            self._catalog, standings, [], {}, self._pace(told), now, None if since is None else to_unix(since)
+            self._catalog,
+            standings,
+            [],
+            {},
+            self._pace(told),
+            now,
+            None if since is None else to_unix(since),
+            self._asked(standings, asked_for, now),
         )
         unread = self._book.unread_lists(self._connection.id)
         wanted = [window for unit in units for window in unit.windows if window.list not in unread]
@@ -416,6 +431,20 @@ class Cycle:
             replace(window, start=window.start + skew) if window.purpose == "head" and window.start else window
             for window in wanted
         ]
+
+    def _asked(
+        self, standings: Mapping[str, Standing], asked_for: Collection[str], now: datetime
+    ) -> dict[str, datetime]:
+        """Return when somebody asked for a list that is not complete: by its name, by one of its stretches, or for a sync."""
+        short = {path: one for path, one in standings.items() if one.state not in ("complete", "waiting", "running")}
+        if not short:
+            return {}
+        found = self._stretches.wanted(self._connection.id)
+        if (at := self._connection.sync_wanted_at) is not None:
+            # What Stripe does not offer to this account is not asked for anew with every sync.
+            every = (path for path, one in short.items() if one.state != "unavailable")
+            found |= {path: max(at, found.get(path, at)) for path in every}
+        return found | dict.fromkeys(asked_for, now)
 
     def _pace(self, told: bool, factor: float = 1.0) -> Pace:
         return Pace(
@@ -556,7 +585,7 @@ class Cycle:
         tokens = budget.refilled(following.tokens, following.tokens_at, now, a_month)
         rate = self._settings.rate_live if self._connection.livemode else self._settings.rate_sandbox
         most = min(MOST_A_RUN, rate * self._settings.reconcile_rate_share * 60)
-        chosen = agenda.affordable(units, min(tokens, most), MOST_A_RUN)
+        chosen = agenda.affordable(units, tokens, int(MOST_A_RUN if wanted_only else most))
         if not chosen:
             self._follows.note(self._connection.id, planned_at=now, tokens=tokens, tokens_at=now)
             return Done("complete")
@@ -577,21 +606,6 @@ class Cycle:
     def budget(self) -> Budget:
         """Return what this connection's requests come to."""
         return self._plan(self._follows.of(self._connection.id)).budget
-
-    def cost(self, lists: Iterable[str] | None, since: datetime | None) -> int:
-        """Return how many requests comparing stretches takes, about.
-
-        Args:
-            lists: Only of these lists; None: of all.
-            since: Only those that reach beyond this moment; None: all.
-        """
-        chosen = None if lists is None else set(lists)
-        return sum(
-            stretch.pages + len(plan.variants(self._catalog.endpoint(stretch.list))) - 1
-            for stretch in self._stretches.of(self._connection.id)
-            if (chosen is None or stretch.list in chosen)
-            and (since is None or stretch.end is None or stretch.end > to_unix(since))
-        )
 
     def extend(self) -> None:
         """Bring the stretches up to what is here."""
@@ -689,7 +703,7 @@ class Cycle:
                 self._book.release(run)
                 return Done("stopped", outcome.fatal, outcome.fatal is not None, outcome.requests)
             finished = checking.finished()
-            self._stretches.mark({key: (at - skew, deep, rows) for key, (at, deep, rows) in finished.items()})
+            self._stretches.mark({key: replace(one, began=one.began - skew) for key, one in finished.items()})
             failed = _failed(outcome, known.standings)
             self._stretches.mark_open(
                 [
