@@ -47,9 +47,10 @@ class Chore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A connection that is worked on, or waits in line for it; ``loads``: for the first time."""
+    """A connection that is worked on, or waits in line for it; ``loads``: for the first time; ``leaves``: it is removed."""
 
     loads: bool
+    leaves: bool
     future: Future[None]
     halt: threading.Event
 
@@ -153,7 +154,7 @@ class Worker:
         present = {connection.id: connection for connection in self._connections.all()}
         for key, work in self._busy.items():
             connection = present.get(key)
-            if connection is None or connection.state in ("paused", "disconnecting", "reauth"):
+            if not work.leaves and (connection is None or connection.state in ("paused", "disconnecting", "reauth")):
                 work.halt.set()
         room = {loads: _AT_ONCE + _IN_LINE - self._number(loads) for loads in pools}
         for connection in in_turn(present.values(), self._clock.now()):
@@ -161,7 +162,7 @@ class Worker:
             if room[loads] and connection.id not in self._busy and not self._sync.book.held(connection.id):
                 halt = threading.Event()
                 future = pools[loads].submit(self._serve, connection.id, halt)
-                self._busy[connection.id] = _Work(loads, future, halt)
+                self._busy[connection.id] = _Work(loads, connection.state == "disconnecting", future, halt)
                 room[loads] -= 1
 
     def _number(self, loads: bool) -> int:
