@@ -22,12 +22,13 @@ from takings.stripe import Stripe
 from takings.sync import budget, plan
 from takings.sync.book import ListProgress, Lost, Run, RunBook, RunState
 from takings.sync.cut import Cutter
-from takings.sync.cycle import Cycle, Done, inline_prices, open_payouts
+from takings.sync.cycle import Cycle, Done
 from takings.sync.findings import FindingBook
 from takings.sync.following import FollowBook
 from takings.sync.plan import BRIDGE_LIST, Window
 from takings.sync.runner import SINGLES, Outcome, Runner
 from takings.sync.stretches import StretchBook
+from takings.sync.unlisted import inline_prices, open_payouts
 from takings.warehouse import BRIDGE, Scope, Warehouse
 
 _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
