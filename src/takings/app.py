@@ -32,7 +32,7 @@ from takings.reports import (
 from takings.settings import Settings
 from takings.simulator.process import Simulator
 from takings.store import Store, Vault
-from takings.sync import HealthBook, Maintenance, Rereading, Sync, Worker
+from takings.sync import Forgetting, HealthBook, Maintenance, Rereading, Sync, Worker
 from takings.warehouse import Warehouse
 
 SAMPLE_OBJECTS: Final = 20_000
@@ -120,7 +120,8 @@ class App:
         verifier = Verifier(self.proof, self.proof.book, self.connections, self.store, self.settings, self.clock)
         maintenance = Maintenance(self.warehouse, self.settings, self.clock)
         keeping = Keeping(self.builder, self.zone, self.clock)
-        chores = (self.alerts.watch(), Discovering(self.connections, self.clock), verifier, maintenance, keeping)
+        discovering, forgetting = Discovering(self.connections, self.clock), Forgetting(self.store, self.clock)
+        chores = (self.alerts.watch(), discovering, verifier, maintenance, keeping, forgetting)
         return Worker(self.sync, self.connections, self.store, self.warehouse, self.clock, chores)
 
     def zone(self) -> str:

@@ -223,6 +223,18 @@ def test_no_secret_is_ever_shown(site: Site, ada: Person, hooked: str) -> None:
         assert client.get("/admin/connections/nobody/webhook").status_code == 404
 
 
+def test_the_page_says_what_was_let_go(site: Site, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("takings.connections.webhooks.MOST_WAITING", 2)
+    join(site, "paused", "acct_paused")
+    site.app.signing.add(None, "paused", SECRET)
+    for number in range(3):
+        assert send(site, "paused", event(id=f"evt_{number}")).status_code == 200
+    with site.client(ada) as client:
+        page = client.get("/admin/connections/paused/webhook").text
+    assert "1 event was let go" in page and "Nothing is missing" in page
+    assert "2 events wait to be taken up" in page
+
+
 @pytest.mark.browser
 def test_an_administrator_sets_one_up(site: Site, look: Callable[..., Look]) -> None:
     join(site, "fresh", "acct_fresh")

@@ -26,6 +26,7 @@ from structlog.testing import capture_logs
 
 from takings.accounts import Audit, People
 from takings.alerts import Alerts, BudgetFacts, Health
+from takings.alerts.figures import Figures
 from takings.alerts.hook import SIGNATURE
 from takings.cli import main
 from takings.errors import Invalid, NotAllowed, NotFound, Unavailable
@@ -651,7 +652,7 @@ def test_figures_are_text_for_prometheus(house: House) -> None:
         'takings_table_age_seconds{connection="Shop",table="charges"} 600.0',
         'takings_oldest_table_age_seconds{connection="Shop"} 600.0',
         'takings_lists_forbidden{connection="Shop"} 1.0',
-        'takings_stripe_requests_total{connection="Shop",purpose="follow"} 5.0',
+        'takings_stripe_requests_total{connection="Shop",purpose="follow"} 2.0',
         'takings_rows{connection="Shop"} 9.0',
         'takings_last_run_state{connection="Shop",kind="follow",state="complete"} 1.0',
         'takings_last_run_state{connection="Shop",kind="follow",state="failed"} 0.0',
@@ -665,6 +666,34 @@ def test_figures_are_text_for_prometheus(house: House) -> None:
         assert line in text.splitlines()
     assert "backfill" not in text
     assert "process_cpu_seconds_total" in text
+
+
+def test_the_counter_of_requests_only_rises_while_the_process_lives(house: House) -> None:
+    """Hour by hour over three days, with counts that are written down late; a new process begins anew."""
+    figures = Figures(house.store, house.clock)
+    counts, first, seen = schema.request_counts, int(NOW.timestamp()) // 3600, [0.0]
+
+    def asked(hour: int, requests: int) -> None:
+        with house.store.write() as db:
+            values = {"account_id": "acct_c1", "livemode": True, "hour": hour, "endpoint": "/v1/events"}
+            known = sa.and_(*(counts.c[name] == value for name, value in values.items()))
+            if not db.execute(sa.update(counts).where(known).values(requests=counts.c.requests + requests)).rowcount:
+                db.execute(sa.insert(counts).values(**values, purpose="follow", requests=requests))
+
+    def read(figures: Figures) -> float:
+        lines = figures.text().decode().splitlines()
+        return sum(
+            float(line.rpartition(" ")[2]) for line in lines if line.startswith("takings_stripe_requests_total{")
+        )
+
+    for hour in range(72):
+        asked(first + hour, 3)
+        if hour > 5:
+            asked(first + hour - 5, 1)
+        seen.append(read(figures))
+        assert seen[-1] - seen[-2] == (4 if hour > 5 else 3)
+        house.after(hours=1)
+    assert read(Figures(house.store, house.clock)) == 0
 
 
 # -- health

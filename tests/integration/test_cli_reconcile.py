@@ -117,6 +117,19 @@ def test_a_table_inside_others_is_compared_with_those(run: Run, stripe: Simulato
     assert done.json[0]["tables"] == [], "what was asked for before is not compared again"
 
 
+def test_the_cost_said_before_counts_the_lists_inside_objects(run: Run, stripe: Simulator) -> None:
+    """Forty invoices with more lines than come embedded take forty requests more, each time they are compared."""
+    some = sorted(stripe.objects("invoices"))[:40]
+    for invoice in some:
+        for n in range(12):
+            stripe.create("line_item", {"amount": n}, parent=invoice, event=False)
+    (first,) = run("reconcile", "Shop", "-r", "invoices", "--full", "--json").json
+    (second,) = run("reconcile", "Shop", "-r", "invoices", "--full", "--json").json
+    assert second["requests"] > len(some)
+    assert abs(second["requests_expected"] - second["requests"]) <= 3, second
+    assert first["requests_expected"] < second["requests_expected"]  # nobody could know
+
+
 def test_a_sync_that_finds_nothing_says_so_and_up_to_when_the_data_is_in_step(run: Run, stripe: Simulator) -> None:
     done = run("sync", "Shop", "--once")
     assert done.code == 0
@@ -128,19 +141,27 @@ def test_a_sync_that_finds_nothing_says_so_and_up_to_when_the_data_is_in_step(ru
     assert result["as_of"] and result["requests"] >= 1
 
 
-def test_a_list_that_could_not_be_read_makes_it_partial(run: Run, home: Path) -> None:
+def test_a_list_that_cannot_be_read_makes_it_partial_and_is_tried_again_when_asked_for(
+    run: Run, home: Path, stripe: Simulator
+) -> None:
     with closing(Store.open(load({}, home=home))) as store, store.write() as db:
         db.execute(
             sa.update(list_states).where(list_states.c.list == "/v1/coupons").values(state="partial", reason="Away.")
         )
+    stripe.fault("malformed", path="/v1/coupons", times=None)
     done = run("reconcile", "Shop", "-r", "coupons", "--full")
     assert done.code == 1
-    assert "Shop: partial" in done.out
+    assert "Shop: partial" in done.out and "Error: " in done.err
+    assert run("reconcile", "Shop", "-r", "products").code == 0  # it was not asked for coupons
     known = run("status", "--json").json["connections"][0]
     assert known["status"] == "incomplete"
     assert known["health"]["word"] == "short"
     assert known["health"]["tables"]["coupons"]["state"] == "partial"
     assert known["health"]["requests"]["by_purpose"]["reconcile"] >= 3
+    stripe.clear_faults()
+    done = run("reconcile", "Shop", "-r", "coupons", "--full")
+    assert done.code == 0
+    assert "Shop: complete; nothing differed" in done.out
 
 
 def test_a_wrong_wish_is_one_sentence(run: Run) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from takings import app, settings
 from takings.connections import Credentials
-from takings.errors import Refused
+from takings.errors import Refused, Unavailable
+from takings.proof import Asked
 from takings.simulator import Options, Simulator
 from takings.simulator.fingerprint import fingerprint
 from takings.simulator.simclock import MovableClock
 from takings.simulator.strange import FIELD, WORD
+from takings.store.schema import deliveries
 from takings.stripe import Retries
 from takings.sync import Summary
 
@@ -50,7 +54,7 @@ class Replica:
     """The product in this process beside a company of its own, with one clock."""
 
     def __init__(self, home: Path, stripe: Simulator) -> None:
-        self.stripe = stripe
+        self.stripe, self.home = stripe, home
         self.clock = MovableClock(stripe.advance(timedelta(0)))
         known = {**stripe.environ(), "TAKINGS_HOME": str(home), "TAKINGS_LOG_LEVEL": "error"}
         self.parts = app.build(settings.load(known), self.clock)
@@ -210,6 +214,68 @@ def test_a_list_that_is_forbidden_from_now_on_is_said_and_no_success(replica: Re
     healed(replica, timedelta(hours=7))  # what is forbidden is asked for again every six hours
 
 
+def test_a_person_who_asks_has_what_failed_tried_at_once(replica: Replica) -> None:
+    """What failed waits for its turn, a quarter of an hour or six; whoever asks does not."""
+    sync = replica.parts.sync
+    replica.stripe.fault("status", path="/v1/customers", times=None)
+    replica.stripe.fault("forbidden", path="/v1/charges", times=None)
+    assert replica.compare().state == "partial"
+    replica.stripe.clear_faults()
+    replica.stripe.reset_stats()
+    replica.follow(timedelta(minutes=1))
+    assert not {"/v1/customers", "/v1/charges"} & {path for _, path, _, _ in replica.stripe.requests()}
+    assert sync.reconcile(replica.id, lists=["/v1/customers"]).state == "complete"  # charges were not asked for
+    assert sync.book.standings(replica.id)["/v1/charges"].state == "forbidden"
+    assert sync.reconcile(replica.id, lists=["/v1/charges"]).state == "complete"
+    refused = sync.reconcile(replica.id, lists=["/v1/coupons"])  # this key has never been allowed to read them
+    assert refused.state == "partial"
+    assert refused.reason is not None and refused.reason.code == "stripe.permission_missing"
+    proven = replica.parts.proof.verify(replica.id, Asked(extent="full", lists=("/v1/coupons",)))
+    assert proven.verification.state == "incomplete"
+
+    for path in ("/v1/customers", "/v1/charges"):
+        replica.stripe.fault("forbidden", path=path, times=None)
+    assert replica.compare().state == "partial"
+    replica.stripe.clear_faults()
+    replica.advance(timedelta(minutes=1))
+    replica.parts.rereading.want(None, replica.id, "customers", None)
+    assert replica.parts.sync.run_once(replica.id).state == "partial"
+    assert sync.book.standings(replica.id)["/v1/customers"].state == "complete"
+    replica.advance(timedelta(minutes=1))
+    replica.parts.connections.sync_now(None, replica.id)
+    assert replica.parts.sync.run_once(replica.id).state == "complete"
+    healed(replica)
+
+
+def test_what_deliveries_told_that_were_let_go_is_compared_where_events_cannot_be_read(replica: Replica) -> None:
+    replica.stripe.fault("forbidden", path="/v1/events", times=None)
+    assert replica.follow().state == "partial"
+    told = sorted(replica.stripe.objects("customers"))[0]
+    replica.stripe.update(told, {"name": "Delivered to nobody"})
+    replica.follow()
+    assert json.loads(replica.payloads("customers")[told])["name"] != "Delivered to nobody"
+    with replica.parts.store.write() as db:
+        db.execute(
+            sa.insert(deliveries).values(
+                id="let_go",
+                connection_id=replica.id,
+                event_id="evt_let_go",
+                event_type="customer.updated",
+                size_bytes=100,
+                received_at=replica.clock.now(),
+                state="let_go",
+                handled_at=replica.clock.now(),
+            )
+        )
+    replica.follow()
+    assert json.loads(replica.payloads("customers")[told])["name"] == "Delivered to nobody"
+    replica.stripe.reset_stats()
+    replica.follow()
+    assert "/v1/customers" not in {path for _, path, _, _ in replica.stripe.requests()}  # once is enough
+    replica.parts.connections.sync_now(None, replica.id)
+    healed(replica)
+
+
 def test_what_is_fetched_by_id_and_fails_is_fetched_again(replica: Replica) -> None:
     """An event in an older API version leaves its object open; asking for it fails for a while."""
     replica.stripe.change("telling", api_version="2024-06-20")
@@ -260,6 +326,30 @@ def test_fields_and_words_nobody_knows_are_kept_and_harm_nothing(replica: Replic
     healed(replica)
 
 
+def test_a_kind_of_object_nobody_knows_is_kept_as_its_event_and_harms_nothing(replica: Replica) -> None:
+    ship = {"id": "star_1", "object": "starship", "crew": 3}
+    replica.stripe.changes([{"do": "tell", "type": "starship.launched", "fields": ship}])
+    customer = replica.stripe.create("customer", {"name": "Passenger"})
+    assert replica.follow().state == "complete"
+    assert customer in replica.payloads("customers")
+    (event,) = replica.parts.warehouse.query("SELECT data FROM stripe.events WHERE type = 'starship.launched'").rows
+    assert json.loads(event[0])["object"] == ship
+    healed(replica)
+
+
+def test_a_store_that_somebody_holds_loses_nothing(replica: Replica) -> None:
+    """Another program holds the product's database: the cycle says so, and the next one brings what it missed."""
+    customer = replica.stripe.create("customer", {"name": "Unwritten"})
+    with closing(sqlite3.connect(replica.home / "takings.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable):
+            replica.follow()
+        other.execute("ROLLBACK")
+    assert replica.follow().state == "complete"
+    assert customer in replica.payloads("customers")
+    healed(replica)
+
+
 @pytest.mark.parametrize("skew", [timedelta(minutes=-7), timedelta(hours=5)])
 def test_a_clock_that_is_wrong_loses_nothing(replica: Replica, skew: timedelta) -> None:
     """Stripe's clock and ours differ: events are followed by Stripe's."""
@@ -274,6 +364,30 @@ def test_a_clock_that_is_wrong_loses_nothing(replica: Replica, skew: timedelta) 
     replica.follow(timedelta(minutes=10) if skew < timedelta(hours=1) else timedelta(hours=6))
     replica.stripe.live(4, seed=30)
     healed(replica)
+
+
+def test_events_that_were_lost_before_any_was_read_are_noticed_too(tmp_path: Path) -> None:
+    """The first load was made, and then nothing for longer than events are kept."""
+    options = Options(objects=600, test_objects=300, seed=5, rate=0, test_rate=0, endpoint_rate=0)
+    with Simulator(options) as stripe:
+        replica = Replica(tmp_path, stripe)
+        try:
+            assert replica.parts.sync.run_once(replica.id).state == "complete"
+            stripe.live(8, seed=11)
+            replica.advance(timedelta(days=40))
+            replica.follow()
+            (gap,) = [one for one in replica.parts.sync.findings.of(replica.id) if one.kind == "gap"]
+            assert gap.start is not None and gap.end is not None and gap.start < gap.end
+            for _ in range(4):
+                replica.follow(timedelta(minutes=16))
+            assert not (problems := replica.differences()), problems[:10]
+            (gap,) = [one for one in replica.parts.sync.findings.of(replica.id) if one.kind == "gap"]
+            assert gap.healed_by == "reconciled"
+            for _ in range(6):  # nothing happens for weeks, and somebody looks: nothing is lost
+                replica.follow(timedelta(days=7))
+            assert [one for one in replica.parts.sync.findings.of(replica.id) if one.kind == "gap"] == [gap]
+        finally:
+            replica.parts.close()
 
 
 def test_the_rate_cut_to_one_a_second_is_waited_out(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:

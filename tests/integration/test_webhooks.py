@@ -344,6 +344,25 @@ def test_handled_events_are_forgotten_after_thirty_days_and_waiting_ones_never(h
     assert [row.event_id for row in house.rows()] == ["evt_2", "evt_4"]
 
 
+def test_what_nobody_takes_up_is_bounded_and_the_oldest_go_first(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("takings.connections.webhooks.MOST_WAITING", 8)
+    for number in range(1, 10):
+        house.deliver(event(f"evt_{number}"))
+    assert [one.event_id for one in house.deliveries.take("c1", 20)] == [f"evt_{number}" for number in range(3, 10)]
+    gone = house.deliveries.let_go("c1")
+    assert gone is not None and gone.events == 2
+    assert [row.body for row in house.rows() if row.state == "let_go"] == [None, None]
+    house.deliver(event("evt_1"))  # Stripe sends it again: it stays gone
+    assert house.deliveries.pending("c1") == 7
+    monkeypatch.setattr("takings.connections.webhooks.MOST_WAITING_BYTES", 3_000)
+    house.deliver(event("evt_a", data={"object": {"id": "ch_1", "object": "charge", "description": "x" * 2_500}}))
+    assert house.deliveries.pending("c1") == 6
+    house.clock.ahead = KEPT + timedelta(seconds=1)
+    house.deliver(event("evt_b"))
+    assert house.deliveries.let_go("c1") is not None  # what that one let go; those before are forgotten
+    assert {"evt_1", "evt_2"}.isdisjoint(row.event_id for row in house.rows())
+
+
 def test_what_is_delivered_goes_with_its_connection(house: House) -> None:
     house.deliver(event())
     with house.store.write() as db:

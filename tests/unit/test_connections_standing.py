@@ -90,7 +90,7 @@ def test_secrets_do_not_show() -> None:
 
 def test_how_far_data_reaches_while_it_first_loads() -> None:
     def reached(*lists: _List, run: str | None = "running", **changes: Any) -> Reach | None:
-        return _reach(_Facts(replace(ACTIVE, **changes), 0, lists, run))
+        return _reach(_Facts(replace(ACTIVE, **changes), 0, run), lists)
 
     march, june = datetime(2025, 3, 12, tzinfo=UTC), datetime(2025, 6, 1, tzinfo=UTC)
     charges = _List("charges", "running", 0.5, march, None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, get_args
 
@@ -36,6 +36,8 @@ BY_TABLE: Final = 20
 
 _KEPT_S: Final = 5.0
 _BUDGETS_KEPT_S: Final = 120.0
+#: Requests of an hour may be written down late, when the store was away; not later than after so many hours.
+_HOURS_OPEN: Final = 24
 _RUN_STATES: Final = ("running", "complete", "partial", "failed", "stopped")
 
 
@@ -71,11 +73,52 @@ class Figures:
             return self._text[1]
 
 
+class _Requests:
+    """Requests to Stripe since the hour in which this process began to look: they only rise while it lives.
+
+    Counts are kept by the hour, so hours that nobody adds to any more are read once and remembered as a sum.
+
+    Args:
+        now: The present.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self._open = to_unix(now) // 3600
+        self._closed: Counter[tuple[str, bool, str]] = Counter()
+
+    def read(self, db: sa.Connection, names: Mapping[tuple[str, bool], str], now: datetime) -> CounterMetricFamily:
+        """Return the counter."""
+        found = CounterMetricFamily(
+            "takings_stripe_requests",
+            "Requests to Stripe by what they were for, counted from the hour in which this process began.",
+            labels=["connection", "purpose"],
+        )
+        r = s.request_counts.c
+        rows = db.execute(
+            sa.select(r.hour, r.account_id, r.livemode, r.purpose, sa.func.sum(r.requests))
+            .where(r.hour >= self._open)
+            .group_by(r.hour, r.account_id, r.livemode, r.purpose)
+        ).all()
+        total, closing = Counter(self._closed), to_unix(now) // 3600 - _HOURS_OPEN
+        for hour, account, livemode, purpose, requests in rows:
+            key = (account, bool(livemode), purpose)
+            total[key] += int(requests)
+            if hour < closing:
+                self._closed[key] += int(requests)
+        self._open = max(self._open, closing)
+        for (account, livemode, purpose), requests in total.items():
+            name = names.get((account, livemode))
+            if name is not None:
+                found.add_metric([name, purpose], requests)
+        return found
+
+
 class _FromStore(Collector):
     def __init__(self, store: Store, clock: Clock, budgets: Budgets | None) -> None:
         self._store, self._clock, self._asked = store, clock, budgets
         self._book = AlertBook(store, clock)
         self._budgets: tuple[float, dict[str, BudgetFacts]] | None = None
+        self._requests = _Requests(clock.now())
 
     def describe(self) -> Iterable[Metric]:
         """Say nothing beforehand: the store is only asked when somebody reads the figures."""
@@ -97,7 +140,7 @@ class _FromStore(Collector):
                 _states([(row.name, row.state) for row in connections]),
                 *_freshness(db, names, now),
                 _rows(db, names),
-                _requests(db, {(row.account_id, row.livemode): row.name for row in connections}, now),
+                self._requests.read(db, {(row.account_id, row.livemode): row.name for row in connections}, now),
                 *_runs(db, names, now),
                 *_findings(db, names, now),
                 _deliveries(db, names),
@@ -189,27 +232,6 @@ def _rows(db: sa.Connection, names: dict[str, str]) -> GaugeMetricFamily:
             sums[row[0]] = int(row[1])
     for key, n in sums.items():
         found.add_metric([names[key]], n)
-    return found
-
-
-def _requests(db: sa.Connection, names: dict[tuple[str, bool], str], now: datetime) -> CounterMetricFamily:
-    """Return requests since midnight, UTC: a counter that begins anew every day, which Prometheus takes for a restart."""
-    found = CounterMetricFamily(
-        "takings_stripe_requests",
-        "Requests to Stripe by what they were for, counted from midnight UTC.",
-        labels=["connection", "purpose"],
-    )
-    r = s.request_counts.c
-    midnight = to_unix(now) // 86_400 * 24
-    rows = db.execute(
-        sa.select(r.account_id, r.livemode, r.purpose, sa.func.sum(r.requests))
-        .where(r.hour >= midnight)
-        .group_by(r.account_id, r.livemode, r.purpose)
-    )
-    for row in rows:
-        name = names.get((row[0], bool(row[1])))
-        if name is not None:
-            found.add_metric([name, row[2]], int(row[3]))
     return found
 
 

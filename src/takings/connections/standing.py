@@ -37,6 +37,10 @@ MEASURED: Final = frozenset(
 )
 
 
+#: States of lists that the credentials may not read, or that Stripe does not offer.
+_CLOSED: Final = ("forbidden", "unavailable")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """A connection, and everything the list of data sources says of it.
@@ -119,10 +123,30 @@ class _List:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
+    """What is known of a connection and its lists.
+
+    Attributes:
+        run: What the work on it came to, see :func:`_word`; None: there was none.
+        readable: Lists that the credentials may read.
+        complete: Those of them that were ever complete.
+        oldest: Of those the oldest moment up to which one is.
+        done: Sum of how far they are loaded, each 0 to 1.
+        partial: Those that are not complete now.
+    """
+
     connection: Connection
     rows: int
-    lists: Sequence[_List]
-    run: str | None  # state of the latest run
+    run: str | None
+    readable: int = 0
+    complete: int = 0
+    oldest: datetime | None = None
+    done: float = 0.0
+    partial: int = 0
+
+    @property
+    def share(self) -> float:
+        """How much of the load is done, 0 to 1."""
+        return self.done / self.readable if self.readable else 0.0
 
 
 def status_of(connection: Connection, latest_run: str | None) -> Status:
@@ -229,7 +253,9 @@ def reach(store: Store) -> list[Reach]:
     unfinished = records.select_connections().where(
         connections.c.last_sync_at.is_(None), connections.c.platform_id.is_(None)
     )
-    found = [found for facts in _facts(store, unfinished) if (found := _reach(facts)) is not None]
+    known = _facts(store, unfinished)
+    lists = _lists(store, [facts.connection.id for facts in known])
+    found = [found for facts in known if (found := _reach(facts, lists[facts.connection.id])) is not None]
     parent = connections.alias()
     loading = (
         sa.select(parent.c.id, parent.c.name, sa.func.count())
@@ -254,26 +280,22 @@ def worker_is_there(store: Store, now: datetime) -> bool:
 
 
 def _standing(facts: _Facts) -> Standing:
-    readable = [one for one in facts.lists if one.state not in ("forbidden", "unavailable")]
-    complete = [one.complete_as_of for one in readable]
-    moments = [moment for moment in complete if moment is not None]
     status = status_of(facts.connection, facts.run)
     return Standing(
         connection=facts.connection,
         status=status,
         rows=facts.rows,
-        fresh_as_of=min(moments) if moments and len(moments) == len(complete) else None,
-        progress=_progress(readable) if status == "syncing" else None,
-        trouble=sum(one.state == "partial" for one in readable),
+        fresh_as_of=facts.oldest if facts.complete == facts.readable else None,
+        progress=facts.share if status == "syncing" else None,
+        trouble=facts.partial,
     )
 
 
-def _reach(facts: _Facts) -> Reach | None:
+def _reach(facts: _Facts, lists: Sequence[_List]) -> Reach | None:
     connection = facts.connection
     if connection.last_sync_at is not None or connection.state == "disconnecting":
         return None
-    readable = [one for one in facts.lists if one.state not in ("forbidden", "unavailable")]
-    measured = [one for one in readable if one.table in MEASURED]
+    measured = [one for one in lists if one.table in MEASURED and one.state not in _CLOSED]
     loading = [one for one in measured if one.complete_as_of is None and (one.progress < 1 or one.state == "partial")]
     if measured and not loading:
         return None
@@ -283,13 +305,9 @@ def _reach(facts: _Facts) -> Reach | None:
         connection_id=connection.id,
         name=connection.name,
         since=max(known) if known and len(known) == len(moments) else None,
-        progress=_progress(readable),
+        progress=facts.share,
         running=connection.state == "active" and facts.run == "running",
     )
-
-
-def _progress(lists: Sequence[_List]) -> float:
-    return sum(min(1.0, one.progress) for one in lists) / len(lists) if lists else 0.0
 
 
 def _members(store: Store, of_platform: sa.ColumnElement[bool]) -> list[tuple[Connection, Status]]:
@@ -300,27 +318,41 @@ def _members(store: Store, of_platform: sa.ColumnElement[bool]) -> list[tuple[Co
     return [(one, status_of(one, states.get(one.id))) for one in found]
 
 
-def _latest_runs(db: sa.Connection, ids: sa.Select[tuple[str]]) -> dict[str, str]:
-    """Return what the work on each connection came to: running, partial or complete; none where there was none yet.
+def _word(partial: int, loading: bool) -> str:
+    """Return what the work on a connection that has lists came to: running, partial or complete.
 
     Only a first load counts as running: looks at events and comparisons go on all the time. Where a list is not complete,
     neither is the connection, whatever the newest run came to: one that found nothing leaves no trace.
     """
+    return "running" if loading else "partial" if partial else "complete"
+
+
+def _loading(db: sa.Connection, ids: sa.Select[tuple[str]]) -> set[str]:
+    here = sa.and_(runs.c.connection_id.in_(ids), runs.c.kind == "backfill", runs.c.state == "running")
+    return set(db.execute(sa.select(runs.c.connection_id).where(here)).scalars())
+
+
+def _latest_runs(db: sa.Connection, ids: sa.Select[tuple[str]]) -> dict[str, str]:
+    """Return what the work on each connection came to (see :func:`_word`); none where there was none yet."""
+    loading = _loading(db, ids)
     short = sa.func.max(sa.case((list_states.c.state == "partial", 1), else_=0))
     known = (
         sa.select(list_states.c.connection_id, short)
         .where(list_states.c.connection_id.in_(ids))
         .group_by(list_states.c.connection_id)
     )
-    found = {row[0]: "partial" if row[1] else "complete" for row in db.execute(known)}
-    loading = sa.select(runs.c.connection_id).where(
-        runs.c.connection_id.in_(ids), runs.c.kind == "backfill", runs.c.state == "running"
-    )
-    return found | dict.fromkeys(db.execute(loading).scalars(), "running")
+    found = {row[0]: _word(row[1], row[0] in loading) for row in db.execute(known)}
+    return found | dict.fromkeys(loading, "running")
 
 
 def _facts(store: Store, query: sa.Select[Any]) -> list[_Facts]:
-    """Return what is known of the connections that a query gives, in its order."""
+    """Return what is known of the connections that a query gives, in its order; their lists are summed up by the store."""
+    of = list_states.c
+    open_ = of.state.not_in(_CLOSED)
+
+    def total(condition: sa.ColumnElement[bool], value: Any = 1) -> sa.ColumnElement[Any]:
+        return sa.func.sum(sa.case((condition, value), else_=0))
+
     with store.read() as db:
         found = [records.to_connection(row) for row in db.execute(query)]
         chosen = query.with_only_columns(connections.c.id).order_by(None)
@@ -330,10 +362,51 @@ def _facts(store: Store, query: sa.Select[Any]) -> list[_Facts]:
             .group_by(table_rows.c.connection_id)
         )
         rows: dict[str, int] = {row[0]: int(row[1]) for row in db.execute(sums)}
-        states = _latest_runs(db, chosen)
-        lists: defaultdict[str, list[_List]] = defaultdict(list)
-        for row in db.execute(sa.select(list_states).where(list_states.c.connection_id.in_(chosen))):
-            lists[row.connection_id].append(
-                _List(row.table_name, row.state, row.progress, row.reaches_back_to, row.complete_as_of)
+        loading = _loading(db, chosen)
+        lists = {
+            row.connection_id: row
+            for row in db.execute(
+                sa.select(
+                    of.connection_id,
+                    total(open_).label("readable"),
+                    total(sa.and_(open_, of.complete_as_of.is_not(None))).label("complete"),
+                    sa.func.min(sa.case((open_, of.complete_as_of))).label("oldest"),
+                    total(open_, sa.case((of.progress > 1, 1.0), else_=of.progress)).label("done"),
+                    total(of.state == "partial").label("partial"),
+                )
+                .where(of.connection_id.in_(chosen))
+                .group_by(of.connection_id)
             )
-    return [_Facts(one, rows.get(one.id, 0), lists[one.id], states.get(one.id)) for one in found]
+        }
+    facts = []
+    for one in found:
+        known, runs_now = lists.get(one.id), one.id in loading
+        number = rows.get(one.id, 0)
+        if known is None:
+            facts.append(_Facts(one, number, "running" if runs_now else None))
+            continue
+        facts.append(
+            _Facts(
+                one,
+                number,
+                _word(known.partial, runs_now),
+                readable=known.readable,
+                complete=known.complete,
+                oldest=known.oldest,
+                done=float(known.done),
+                partial=known.partial,
+            )
+        )
+    return facts
+
+
+def _lists(store: Store, ids: Sequence[str]) -> dict[str, list[_List]]:
+    """Return the lists of some connections."""
+    found: defaultdict[str, list[_List]] = defaultdict(list)
+    if ids:
+        with store.read() as db:
+            for row in db.execute(sa.select(list_states).where(list_states.c.connection_id.in_(ids))):
+                found[row.connection_id].append(
+                    _List(row.table_name, row.state, row.progress, row.reaches_back_to, row.complete_as_of)
+                )
+    return found

@@ -35,11 +35,17 @@ MOST_BYTES: Final = 2_000_000
 KEPT: Final = timedelta(days=30)
 """How long it is remembered that an event was handled: as long as Stripe's own list of events reaches."""
 
+MOST_WAITING: Final = 5_000
+"""So many events of one connection wait at most: a day's of a busy account."""
+
+MOST_WAITING_BYTES: Final = 64_000_000
+"""Their bodies hold so many bytes at most."""
+
 _NOBODYS: Final = dice.token_hex(32)
 _FORGOTTEN: Final = 10
 _CHUNK: Final = 1_000
 
-DeliveryState = Literal["waiting", "handled", "ignored"]
+DeliveryState = Literal["waiting", "handled", "ignored", "let_go"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +74,9 @@ class Delivery:
         received_at: When it came for the first time.
         times: How often it came.
         size_bytes: Size of its body.
-        state: ``waiting`` to be made use of, ``handled``, or ``ignored``: of another mode or account.
-        handled_at: Since when it is one of the latter two.
+        state: ``waiting`` to be made use of, ``handled``, ``ignored``: of another mode or account, or ``let_go``: nobody
+            took it up before too many waited.
+        handled_at: Since when it is one of the latter three.
     """
 
     event_id: str
@@ -80,6 +87,23 @@ class Delivery:
     size_bytes: int
     state: DeliveryState
     handled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetGo:
+    """Events that were let go since too many waited: what they told, Stripe's list of events tells too.
+
+    Attributes:
+        events: How many.
+        since: When the first of them had come.
+        until: When the last of them had come.
+        at: When the last of them was let go.
+    """
+
+    events: int
+    since: datetime
+    until: datetime
+    at: datetime
 
 
 class _Event(msgspec.Struct):
@@ -162,6 +186,7 @@ class Deliveries:
                 target = _target(db, connection_id, row.account_id, row.livemode, event)
                 state = self._note(db, target or connection_id, target is not None, event, body, now)
                 self._forget(db, target or connection_id, now)
+                gone = self._let_go(db, target, now) if target is not None and state == "waiting" else 0
                 if target is not None and state == "waiting":
                     db.execute(
                         sa.update(connections)
@@ -171,6 +196,8 @@ class Deliveries:
         except sa.exc.IntegrityError as error:
             raise _no_such() from error  # disconnected this very moment
         self._log.debug("webhooks.received", connection=target or connection_id, id=event.id, type=event.type)
+        if gone:
+            self._log.warning("webhooks.let_go", connection=target, events=gone)
 
     def _note(
         self, db: sa.Connection, connection_id: str, useful: bool, event: _Event, body: bytes, now: datetime
@@ -242,6 +269,19 @@ class Deliveries:
                 ).scalar_one()
             )
 
+    def let_go(self, connection_id: str) -> LetGo | None:
+        """Return what was let go in the last thirty days since too much waited; None: nothing."""
+        d = deliveries.c
+        query = sa.select(
+            sa.func.count().label("events"),
+            sa.func.min(d.received_at).label("since"),
+            sa.func.max(d.received_at).label("until"),
+            sa.func.max(d.handled_at).label("at"),
+        ).where(d.connection_id == connection_id, d.state == "let_go")
+        with self._store.read() as db:
+            row = db.execute(query).one()
+        return LetGo(events=row.events, since=row.since, until=row.until, at=row.at) if row.events else None
+
     def recent(self, connection_id: str, limit: int) -> list[Delivery]:
         """Return what came last, newest first."""
         d = deliveries.c
@@ -254,6 +294,18 @@ class Deliveries:
         )
         with self._store.read() as db:
             return [Delivery(**row._mapping) for row in db.execute(query)]
+
+    def _let_go(self, db: sa.Connection, connection_id: str, now: datetime) -> int:
+        """Let the oldest events go where too many wait, a quarter of them at once; return how many."""
+        d = deliveries.c
+        here = sa.and_(d.connection_id == connection_id, d.state == "waiting")
+        # The length of a body stands before it, its size behind it: databases need not read the body for the former.
+        number, size = db.execute(sa.select(sa.func.count(), sa.func.sum(sa.func.length(d.body))).where(here)).one()
+        if number <= MOST_WAITING and (size or 0) <= MOST_WAITING_BYTES:
+            return 0
+        oldest = sa.select(d.id).where(here).order_by(d.received_at, d.id).limit(max(1, number // 4))
+        gone = sa.update(deliveries).where(d.id.in_(oldest)).values(state="let_go", body=None, handled_at=now)
+        return int(db.execute(gone).rowcount)
 
     def _forget(self, db: sa.Connection, connection_id: str, now: datetime) -> None:
         """Forget a few events that came before :data:`KEPT` and do not wait: more than come, so that they never grow."""

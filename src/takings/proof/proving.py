@@ -35,6 +35,7 @@ from takings.sync.follow import Follower
 from takings.sync.plan import Window
 from takings.sync.runner import SINGLES
 from takings.sync.states import OPEN, open_rows
+from takings.sync.stretches import cost
 from takings.warehouse import BRIDGE, Scope, Warehouse, integrity
 from takings.warehouse.tables import all_tables
 
@@ -283,7 +284,7 @@ class Proof:
         return picked
 
     def _cost(self, stretch: Stretch) -> int:
-        return stretch.pages + len(plan.variants(self._catalog.endpoint(stretch.list))) - 1
+        return cost(self._catalog.endpoint(stretch.list), stretch, deep=True)
 
     def _follow(self, work: _Work) -> None:
         """Get in step; where another process is at that already, let it."""
@@ -438,7 +439,9 @@ class Proof:
             if standing.state in ("forbidden", "unavailable") or path not in lists:
                 if standing.state in ("forbidden", "unavailable"):
                     why = reason or "Stripe does not give this list."
-                    work.parts.append(_unchecked(standing, why, standing.reason_code))
+                    # What was asked for by name and cannot be compared is not proven.
+                    named: PartState = "incomplete" if work.asked.lists else "unchecked"
+                    work.parts.append(_unchecked(standing, why, standing.reason_code, state=named))
                 elif standing.state != "complete":
                     why = reason or "This list has not been loaded completely yet."
                     code = standing.reason_code or "proof.not_loaded"

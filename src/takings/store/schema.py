@@ -341,6 +341,8 @@ stretches = _table(
     sa.Column("start_unix", sa.BigInteger),  # inclusive; None: from the beginning
     sa.Column("end_unix", sa.BigInteger),  # exclusive; None: up to now (the tail of the list, or all of it)
     sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),  # rows in it, as last seen
+    sa.Column("hidden_requests", sa.BigInteger),  # for rows that the list does not show, in the last comparison
+    sa.Column("inner_requests", sa.BigInteger),  # for lists inside its objects, in the last comparison with them
     sa.Column("listed_at", Moment, nullable=False),  # when every row of it was last compared with Stripe
     sa.Column("nested_at", Moment, nullable=False),  # the same with every list inside its objects
     sa.Column("open_at", Moment, nullable=False),  # when its objects in open states were last looked at

@@ -4,6 +4,7 @@ from takings.sync.book import EVENTS, ListProgress, RunBook, Standing
 from takings.sync.budget import Budget
 from takings.sync.findings import Finding, FindingBook
 from takings.sync.following import FollowBook, Following
+from takings.sync.forgetting import Forgetting
 from takings.sync.health import (
     DRIFT,
     STEADY_DAYS,
@@ -34,6 +35,7 @@ __all__ = [
     "FindingBook",
     "FollowBook",
     "Following",
+    "Forgetting",
     "Health",
     "HealthBook",
     "LastProof",

@@ -17,7 +17,7 @@ from takings.sync import plan
 from takings.sync.book import EVENTS, Standing
 from takings.sync.budget import PERIOD
 from takings.sync.plan import Window
-from takings.sync.stretches import Stretch, age
+from takings.sync.stretches import Stretch, age, cost
 
 #: Looks at new rows begin this long before the moment up to which they are known.
 OVERLAP: Final = timedelta(minutes=5)
@@ -84,6 +84,7 @@ class Unit:
         cost: Requests, about.
         late: How late it is, in times between two looks: due from 1 on; infinite where somebody asked for it.
         stretch: The stretch concerned, None where it is none.
+        pressing: It would not be looked at within the horizon if it had to wait further.
     """
 
     kind: Literal["load", "head", "check", "open"]
@@ -91,6 +92,7 @@ class Unit:
     cost: int
     late: float
     stretch: Stretch | None = None
+    pressing: bool = False
 
 
 def is_told(resource: Resource, pace: Pace) -> bool:
@@ -128,9 +130,13 @@ def open_every(youngest: datetime | None, pace: Pace, now: datetime) -> timedelt
     return pace.stretched(max(_LEAST_OPEN, since / 10))
 
 
-def is_deep(stretch: Stretch, pace: Pace, now: datetime) -> bool:
-    """Tell whether the lists inside a stretch's objects are to be read whole with it this time."""
-    return now - stretch.nested_at >= pace.horizon * 0.5 or stretch.wanted_at is not None
+def is_deep(stretch: Stretch, every: timedelta, pace: Pace, now: datetime) -> bool:
+    """Tell whether the lists inside a stretch's objects are to be read whole with it this time.
+
+    They are every half horizon, and sooner where the next time would be beyond the horizon.
+    """
+    waited = now - stretch.nested_at
+    return waited >= pace.horizon * 0.5 or waited + every > pace.horizon * _EARLY or stretch.wanted_at is not None
 
 
 def due(
@@ -141,6 +147,7 @@ def due(
     pace: Pace,
     now: datetime,
     since: int | None = None,
+    asked: Mapping[str, datetime] | None = None,
 ) -> list[Unit]:
     """Return what is due, what is latest first.
 
@@ -152,23 +159,31 @@ def due(
         pace: How often.
         now: The present.
         since: Second from which history is wanted; None: from its beginning.
+        asked: By list: when somebody last asked for it. One that did not come out complete is then tried at once.
     """
     found = [
-        *_lists(catalog, standings, pace, now, since),
+        *_lists(catalog, standings, pace, now, since, asked or {}),
         *_stretches(catalog, standings, stretches, opened, pace, now),
     ]
     return sorted((unit for unit in found if unit.late >= 1), key=lambda unit: (-unit.late, unit.cost))
 
 
 def _lists(
-    catalog: Catalog, standings: Mapping[str, Standing], pace: Pace, now: datetime, since: int | None
+    catalog: Catalog,
+    standings: Mapping[str, Standing],
+    pace: Pace,
+    now: datetime,
+    since: int | None,
+    asked: Mapping[str, datetime],
 ) -> Iterable[Unit]:
     for endpoint in catalog.lists:
         standing = standings.get(endpoint.path)
         if standing is None or endpoint.needs or endpoint.computed or endpoint.window:
             continue
         resource = catalog.resources[endpoint.table]
-        read = inf if standing.read_at is None else 0.0
+        wanted = asked.get(endpoint.path)
+        never = standing.read_at is None or (wanted is not None and wanted > standing.read_at)
+        read = inf if never else 0.0
         idle = timedelta(0) if standing.read_at is None else now - standing.read_at
         refused = standing.state in ("forbidden", "unavailable")
         late = max(read, idle / _AGAIN)
@@ -222,6 +237,7 @@ def _stretches(
         endpoint = catalog.endpoint(stretch.list)
         every = check_every(stretch, catalog.resources[endpoint.table], pace, now)
         late = inf if stretch.wanted_at is not None else (now - stretch.listed_at) / every
+        deep = is_deep(stretch, every, pace, now)
         if late < 1:
             still = opened.get(stretch.id, ())
             if not still:
@@ -234,10 +250,11 @@ def _stretches(
                 continue
         yield Unit(
             kind="check",
-            windows=comparing(endpoint, stretch, deep=is_deep(stretch, pace, now)),
-            cost=stretch.pages + len(plan.variants(endpoint)) - 1,
+            windows=comparing(endpoint, stretch, deep=deep),
+            cost=cost(endpoint, stretch, deep=deep),
             late=late,
             stretch=stretch,
+            pressing=now - (stretch.nested_at if deep else stretch.listed_at) >= pace.horizon * _EARLY,
         )
 
 
@@ -277,7 +294,8 @@ def forecast(
     for stretch in stretches:
         endpoint = catalog.endpoint(stretch.list)
         every = check_every(stretch, catalog.resources[endpoint.table], pace, now)
-        total += (stretch.pages + len(plan.variants(endpoint)) - 1) * (PERIOD / every)
+        total += cost(endpoint, stretch, deep=False) * (PERIOD / every)
+        total += stretch.inner * (PERIOD / max(every, pace.horizon * 0.5))
         still = opened.get(stretch.id, ())
         if still:
             moments = [made for _, made in still if made is not None]
@@ -288,8 +306,8 @@ def forecast(
 def affordable(units: Sequence[Unit], requests: float, most: int) -> list[Unit]:
     """Return the first units that together take no more than so many requests.
 
-    What somebody asked for is paid for whatever there is. A unit that is dearer than all that can ever be saved up goes
-    alone once it is twice as late as it should be.
+    What somebody asked for is paid for whatever there is. A unit that is dearer than one run may be goes alone; one that
+    is dearer than all that can ever be saved up does so once it is twice as late as it should be, or pressing.
 
     Args:
         units: Those due, the latest first.
@@ -297,16 +315,14 @@ def affordable(units: Sequence[Unit], requests: float, most: int) -> list[Unit]:
         most: Requests that one run takes at most, asked for or not.
     """
     chosen: list[Unit] = []
-    left, asked_for = requests, float(most)
+    left, room = requests, float(most)
     for unit in units:
-        if unit.late == inf:
-            if not chosen or unit.cost <= asked_for:
-                chosen.append(unit)
-                asked_for -= unit.cost
-        elif unit.cost <= min(left, asked_for):
+        if unit.late != inf and unit.cost > left:
+            continue
+        if not chosen or unit.cost <= room:
             chosen.append(unit)
-            left -= unit.cost
-            asked_for -= unit.cost
-    if not chosen and units and units[0].late >= 2 and requests > 0:
-        return [units[0]]
+            room -= unit.cost
+            left -= 0 if unit.late == inf else unit.cost
+    if not chosen and requests > 0:
+        return [unit for unit in units if unit.late >= 2 or unit.pressing][:1]
     return chosen

@@ -14,7 +14,7 @@ from takings.sync.cut import Pieces
 from takings.sync.findings import Finding, Kind
 from takings.sync.follow import EVENTS_TABLE
 from takings.sync.plan import Window
-from takings.sync.stretches import Stretch
+from takings.sync.stretches import Compared, Stretch
 from takings.warehouse import Delivery, Item, Scope, Warehouse, WriteResult
 from takings.warehouse.tables import quote
 
@@ -34,6 +34,9 @@ class _Group:
     deep: bool = False
     #: True once it was worked out which rows were not shown.
     searched: bool = False
+    #: Requests for rows that the list did not show, and for the lists inside its objects.
+    hidden: int = 0
+    inner: int = 0
 
 
 @dataclass(slots=True)
@@ -94,15 +97,18 @@ class Checking:
         asked_at: datetime | None,
         born: Sequence[Window] = (),
         *,
+        requests: int = 0,
         failed: bool = False,
     ) -> None:
-        """Take note of one step of one window, whatever came of it."""
+        """Take note of one step of one window, whatever came of it, and of the requests it took."""
         if before.purpose == "whole":
             self._seen_whole(before, after, pieces, asked_at)
         group = self._groups.get(before.check)
         if group is None:
             return
         group.failed |= failed
+        group.hidden += requests if before.purpose == "confirm" else 0
+        group.inner += requests if before.purpose == "whole" else 0
         if before.purpose not in ("check", "deep"):
             return
         if group.began is None or (asked_at is not None and asked_at < group.began):
@@ -262,10 +268,10 @@ class Checking:
             run_id=self._run_id,
         )
 
-    def finished(self) -> dict[str, tuple[datetime, bool, int]]:
-        """Return, for each stretch compared to its end: since when that holds, whether lists inside too, and its rows."""
+    def finished(self) -> dict[str, Compared]:
+        """Return how the stretches compared to their end came out."""
         return {
-            key: (group.began, group.deep, len(group.seen))
+            key: Compared(group.began, group.deep, len(group.seen), group.hidden, group.inner)
             for key, group in self._groups.items()
             if group.searched and not group.failed and group.began is not None
         }

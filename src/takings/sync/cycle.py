@@ -23,18 +23,18 @@ from takings.store import RequestCounter, Store
 from takings.stripe import Item as Received
 from takings.stripe import Stripe
 from takings.sync import agenda, budget, plan
-from takings.sync.agenda import MONEY_LISTS, MOVES_MONEY, Pace, Unit
+from takings.sync.agenda import MONEY_LISTS, MOVES_MONEY, Unit
 from takings.sync.book import EVENTS, ListProgress, Run, RunBook, RunState, Standing
-from takings.sync.budget import Budget
 from takings.sync.checking import Checking
 from takings.sync.cut import Cutter, Stamp
 from takings.sync.findings import Finding, FindingBook
 from takings.sync.follow import EVENTS_TABLE, Follower
 from takings.sync.following import FollowBook, Following
 from takings.sync.plan import BRIDGE_LIST, PRICES_BY_ID, Window
+from takings.sync.planning import Plan, Planner, is_told
 from takings.sync.runner import SINGLES, Outcome, Runner
-from takings.sync.states import OPEN, open_rows
-from takings.sync.stretches import Stretch, StretchBook, covers
+from takings.sync.stretches import Stretch, StretchBook
+from takings.sync.unlisted import NAMES_PRICES, inline_prices, open_payouts
 from takings.warehouse import BRIDGE, Scope, Warehouse
 
 #: Events of this long before the newest one known are read again: they may show up late.
@@ -55,56 +55,6 @@ _WEBHOOKS_AT_ONCE: Final = 500
 #: Nothing of these can change once it is there, so that lost events took nothing from them.
 _FIXED: Final = frozenset(("balance_transactions", "events"))
 
-_BRIDGES = """
-SELECT p.id AS id
-FROM stripe.payouts AS p
-LEFT JOIN (
-    SELECT DISTINCT b.payout AS payout FROM stripe.payout_balance_transactions AS b
-    WHERE b._account = $account AND b._livemode = $livemode AND b._deleted_at IS NULL
-) AS known ON known.payout = p.id
-WHERE p._account = $account AND p._livemode = $livemode AND p._deleted_at IS NULL
-  AND p.automatic AND (known.payout IS NULL OR p.reconciliation_status = 'in_progress')
-ORDER BY p.created DESC, p.id
-"""
-
-_PRICES = """
-SELECT DISTINCT seen.price AS id FROM (
-    SELECT coalesce(json_extract_string(i.price, '$.id'), json_extract_string(i.price, '$')) AS price
-    FROM stripe.subscription_items AS i WHERE i._account = $account AND i._livemode = $livemode AND i._synced_at >= $since
-    UNION SELECT json_extract_string(l.pricing, '$.price_details.price') AS price
-    FROM stripe.invoice_line_items AS l WHERE l._account = $account AND l._livemode = $livemode AND l._synced_at >= $since
-    UNION SELECT json_extract_string(n.pricing, '$.price_details.price') AS price
-    FROM stripe.invoiceitems AS n WHERE n._account = $account AND n._livemode = $livemode AND n._synced_at >= $since
-    UNION SELECT coalesce(json_extract_string(c.price, '$.id'), json_extract_string(c.price, '$')) AS price
-    FROM stripe.checkout_session_line_items AS c WHERE c._account = $account AND c._livemode = $livemode AND c._synced_at >= $since
-) AS seen
-WHERE seen.price IS NOT NULL AND seen.price NOT IN (
-    SELECT p.id FROM stripe.prices AS p WHERE p._account = $account AND p._livemode = $livemode
-)
-ORDER BY 1
-"""
-#: Tables whose rows name prices that no list gives.
-NAMES_PRICES: Final = frozenset(
-    ("subscription_items", "invoice_line_items", "invoiceitems", "checkout_session_line_items")
-)
-
-_TRANSACTIONS = (
-    "SELECT count(*) AS n FROM stripe.charges AS c WHERE c._account = $account AND c._livemode = $livemode "
-    "AND c.status = 'succeeded' AND c.created >= $since"
-)
-
-
-def inline_prices(warehouse: Warehouse, scope: Scope, since: datetime) -> list[Window]:
-    """Return the prices that rows which came since a moment (our clock) name and that no list gives."""
-    asked = {"account": scope.account, "livemode": scope.livemode, "since": since}
-    return [plan.new_window(PRICES_BY_ID, parent=row[0]) for row in warehouse.query(_PRICES, asked).rows]
-
-
-def open_payouts(warehouse: Warehouse, scope: Scope) -> list[Window]:
-    """Return the automatic payouts of which it is not settled yet which transactions they paid out."""
-    asked = {"account": scope.account, "livemode": scope.livemode}
-    return [plan.new_window(BRIDGE_LIST, parent=row[0]) for row in warehouse.query(_BRIDGES, asked).rows]
-
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -121,17 +71,6 @@ class Done:
     reason: TakingsError | None = None
     fatal: bool = False
     requests: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is known of a connection when it is decided what to look at."""
-
-    standings: dict[str, Standing]
-    stretches: list[Stretch]
-    opened: dict[str, list[tuple[Window, datetime | None]]]
-    pace: Pace
-    budget: Budget
 
 
 @dataclass(slots=True)
@@ -189,7 +128,7 @@ class Cycle:
         self._follows = FollowBook(store)
         self._stretches = StretchBook(store, catalog)
         self._findings = FindingBook(store)
-        self._store = store
+        self._planner = Planner(connection, stripe, store, warehouse, catalog, book, settings, clock)
         self._cutter = Cutter(catalog)
         self._log = get("sync", connection=connection.id)
 
@@ -199,8 +138,11 @@ class Cycle:
 
     # Following
 
-    def follow(self) -> Done:
+    def follow(self, asked_for: Collection[str] = ()) -> Done:
         """Read what happened since the last time, bring it in, and look for what no event tells of.
+
+        Args:
+            asked_for: Lists that somebody wants now: one that failed or was refused is tried at once, not in its turn.
 
         Raises:
             Unavailable: Another worker is at this connection (``sync.busy``).
@@ -211,7 +153,7 @@ class Cycle:
         began = self._clock.now()
         following = self._follows.of(self._connection.id)
         standings = self._book.standings(self._connection.id)
-        told = self._told(standings)
+        told = is_told(standings)
         lists = _Lists()
         try:
             since = following.read_to or self._first_since(standings)
@@ -219,6 +161,8 @@ class Cycle:
             follower = Follower(self._catalog, self._cutter, known)
             asked: set[str] = set()
             later, delivered = self._delivered(follower)
+            if not told:
+                self._make_good(standings, began)
             polls = told and not (delivered and self._is_fresh(following))
             first = []
             if polls:
@@ -229,7 +173,7 @@ class Cycle:
             later += outcome.later
             tables = set(outcome.tables) | follower.tables
             if not outcome.fatal and not outcome.stopped:
-                wanted = self._unasked(standings, tables, told, lists)
+                wanted = self._unasked(standings, tables, told, lists, asked_for)
                 second = [*plan.coalesce(later, self._catalog, to_unix(since - EVENTS_OVERLAP)), *wanted]
                 more = self._rest(run, second, follower, asked, tables, began)
                 outcome = _joined(outcome, more)
@@ -328,11 +272,6 @@ class Cycle:
             return earliest - _UNKNOWN_SKEW
         return earliest + self._skew - timedelta(minutes=5)
 
-    def _told(self, standings: Mapping[str, Standing]) -> bool:
-        """Tell whether this key may read events."""
-        events = standings.get(EVENTS)
-        return events is not None and events.state not in ("forbidden", "unavailable")
-
     def _is_told(self, table: str) -> bool:
         resource = self._catalog.resources.get(table)
         return resource is not None and bool(resource.events)
@@ -375,15 +314,24 @@ class Cycle:
             later += [window for one in change.tied_ids if (window := follower.by_id(table, one)) is not None]
         return later, handled
 
+    def _make_good(self, standings: Mapping[str, Standing], now: datetime) -> None:
+        """Have compared what deliveries told that were let go, where this key may not read the events themselves."""
+        lost = self._deliveries.let_go(self._connection.id)
+        if lost is not None:
+            told = [path for path in self._readable() if self._is_told(standings[path].table)]
+            self._stretches.want(self._connection.id, now, told, None, compared_before=lost.at)
+
     def _unasked(
-        self, standings: Mapping[str, Standing], tables: Iterable[str], told: bool, lists: _Lists
+        self,
+        standings: Mapping[str, Standing],
+        tables: Iterable[str],
+        told: bool,
+        lists: _Lists,
+        asked_for: Collection[str],
     ) -> list[Window]:
         """Return what is to be read in this cycle though no event named it: new rows, lists that are not complete."""
         now = self._clock.now()
-        since = self._connection.start_at
-        units = agenda.due(
-            self._catalog, standings, [], {}, self._pace(told), now, None if since is None else to_unix(since)
-        )
+        units = self._planner.unasked(standings, told, now, self._asked(standings, asked_for, now))
         unread = self._book.unread_lists(self._connection.id)
         wanted = [window for unit in units for window in unit.windows if window.list not in unread]
         asked = {window.list for window in wanted}
@@ -408,13 +356,19 @@ class Cycle:
             for window in wanted
         ]
 
-    def _pace(self, told: bool, factor: float = 1.0) -> Pace:
-        return Pace(
-            new_every=timedelta(seconds=self._settings.sync_every_seconds),
-            horizon=timedelta(days=self._settings.reconcile_horizon_days),
-            factor=factor,
-            told=told,
-        )
+    def _asked(
+        self, standings: Mapping[str, Standing], asked_for: Collection[str], now: datetime
+    ) -> dict[str, datetime]:
+        """Return when somebody asked for a list that is not complete: by its name, by one of its stretches, or for a sync."""
+        short = {path: one for path, one in standings.items() if one.state not in ("complete", "waiting", "running")}
+        if not short:
+            return {}
+        found = self._stretches.wanted(self._connection.id)
+        if (at := self._connection.sync_wanted_at) is not None:
+            # What Stripe does not offer to this account is not asked for anew with every sync.
+            every = (path for path, one in short.items() if one.state != "unavailable")
+            found |= {path: max(at, found.get(path, at)) for path in every}
+        return found | dict.fromkeys(asked_for, now)
 
     def _rest(
         self,
@@ -488,9 +442,13 @@ class Cycle:
     def _gap(self, following: Following, since: datetime) -> None:
         """Notice that events were lost for good, and have everything they may have told of compared."""
         lost_until = self._stripe.now() - EVENTS_KEPT
-        if since >= lost_until or following.read_to is None:
+        # Where nothing happened for long, the newest event is old, and yet none is missing.
+        if following.caught_up_at is not None:
+            since = max(since, following.caught_up_at + self._skew - EVENTS_OVERLAP)
+        if since >= lost_until or following.gap_from == since:
             return
         now = self._clock.now()
+        self._planner.extend()  # before it is noted that everything is here: it was, when it was loaded
         paths = [path for path in self._readable() if self._catalog.endpoint(path).table not in _FIXED]
         self._stretches.want(self._connection.id, now, paths, None)
         self._follows.note(self._connection.id, gap_from=following.gap_from or since, gap_to=lost_until)
@@ -535,15 +493,15 @@ class Cycle:
         waits = following.planned_at is not None and now - following.planned_at < PLAN_EVERY
         if waits and not wanted_only and not self._follows.anything_wanted(self._connection.id):
             return Done("complete")
-        known = self._plan(following)
-        units = [unit for unit in self._due(known, now) if unit.stretch is not None]
+        known = self._planner.plan(following)
+        units = [unit for unit in self._planner.due(known, now) if unit.stretch is not None]
         if wanted_only:
             units = [unit for unit in units if unit.stretch is not None and unit.stretch.wanted_at is not None]
         a_month = max(0.0, known.budget.limit - budget.PERIOD / known.budget.follow_every)
         tokens = budget.refilled(following.tokens, following.tokens_at, now, a_month)
         rate = self._settings.rate_live if self._connection.livemode else self._settings.rate_sandbox
         most = min(MOST_A_RUN, rate * self._settings.reconcile_rate_share * 60)
-        chosen = agenda.affordable(units, min(tokens, most), MOST_A_RUN)
+        chosen = agenda.affordable(units, tokens, int(MOST_A_RUN if wanted_only else most))
         if not chosen:
             self._follows.note(self._connection.id, planned_at=now, tokens=tokens, tokens_at=now)
             return Done("complete")
@@ -557,95 +515,15 @@ class Cycle:
         self._heal_gap()
         return done
 
+    def extend(self) -> None:
+        """Bring the stretches up to what is here."""
+        self._planner.extend()
+
     def anything_wanted(self) -> bool:
         """Tell whether something was asked for out of its turn and is not done yet."""
         return self._follows.anything_wanted(self._connection.id)
 
-    def budget(self) -> Budget:
-        """Return what this connection's requests come to."""
-        return self._plan(self._follows.of(self._connection.id)).budget
-
-    def cost(self, lists: Iterable[str] | None, since: datetime | None) -> int:
-        """Return how many requests comparing stretches takes, about.
-
-        Args:
-            lists: Only of these lists; None: of all.
-            since: Only those that reach beyond this moment; None: all.
-        """
-        chosen = None if lists is None else set(lists)
-        return sum(
-            stretch.pages + len(plan.variants(self._catalog.endpoint(stretch.list))) - 1
-            for stretch in self._stretches.of(self._connection.id)
-            if (chosen is None or stretch.list in chosen)
-            and (since is None or stretch.end is None or stretch.end > to_unix(since))
-        )
-
-    def extend(self) -> None:
-        """Bring the stretches up to what is here."""
-        standings = self._book.standings(self._connection.id)
-        complete = {
-            path: standing.complete_as_of
-            for path, standing in standings.items()
-            if standing.complete_as_of is not None and standing.state == "complete" and path not in SINGLES
-        }
-        self._stretches.extend(
-            self._connection.id,
-            self._warehouse,
-            self._scope,
-            complete,
-            self._book.table_rows(self._connection.id),
-            self._stripe.now(),
-            self._connection.start_at,
-        )
-
-    def _plan(self, following: Following) -> _Plan:
-        self.extend()
-        standings = self._book.standings(self._connection.id)
-        stretches = self._stretches.of(self._connection.id)
-        opened = self._opened(stretches, standings)
-        told = self._told(standings)
-        now = self._clock.now()
-        month_ago = self._stripe.now() - budget.PERIOD
-        asked = {"account": self._scope.account, "livemode": self._scope.livemode, "since": month_ago}
-        transactions = int(self._warehouse.query(_TRANSACTIONS, asked).rows[0][0])
-        reads = budget.allocation(transactions)
-        share = self._settings.read_share
-        every = budget.follow_every(timedelta(seconds=self._settings.follow_every_seconds), reads, share)
-        forecast = agenda.forecast(self._catalog, standings, stretches, opened, self._pace(told), every, now)
-        spent = self._follows.spent(self._connection.pool_account_id, self._connection.livemode, now - budget.PERIOD)
-        known = Budget(
-            transactions=transactions, allocation=reads, share=share, used=spent, follow_every=every, forecast=forecast
-        )
-        self._follows.note(self._connection.id, transactions=transactions, forecast=forecast)
-        return _Plan(standings, stretches, opened, self._pace(told, known.pace), known)
-
-    def _due(self, known: _Plan, now: datetime) -> list[Unit]:
-        return agenda.due(self._catalog, known.standings, known.stretches, known.opened, known.pace, now)
-
-    def _opened(
-        self, stretches: Sequence[Stretch], standings: Mapping[str, Standing]
-    ) -> dict[str, list[tuple[Window, datetime | None]]]:
-        """Return the objects in open states, by the stretch they lie in."""
-        found: dict[str, list[tuple[Window, datetime | None]]] = {}
-        by_list: dict[str, list[Stretch]] = {}
-        for stretch in stretches:
-            by_list.setdefault(stretch.list, []).append(stretch)
-        follower = Follower(self._catalog, self._cutter)
-        skew = self._skew
-        for path, its in by_list.items():
-            table = standings[path].table if path in standings else ""
-            if table not in OPEN or not standings[path].rows:
-                continue
-            resource = self._catalog.resources[table]
-            moment = resource.created_field or "created"
-            for identifier, made in open_rows(self._warehouse, self._scope, table, moment, self._stripe.now()):
-                stretch_of = next((one for one in its if covers(one, made)), None)
-                window = follower.by_id(table, identifier, purpose="confirm")
-                if stretch_of is not None and window is not None:
-                    found.setdefault(stretch_of.id, []).append((window, None if made is None else made - skew))
-        return found
-
-    def _compare(self, units: Sequence[Unit], known: _Plan, following: Following) -> Done:
+    def _compare(self, units: Sequence[Unit], known: Plan, following: Following) -> Done:
         estimate = sum(unit.cost for unit in units)
         run = self._begun("reconcile", estimate)
         began = self._clock.now()
@@ -676,7 +554,7 @@ class Cycle:
                 self._book.release(run)
                 return Done("stopped", outcome.fatal, outcome.fatal is not None, outcome.requests)
             finished = checking.finished()
-            self._stretches.mark({key: (at - skew, deep, rows) for key, (at, deep, rows) in finished.items()})
+            self._stretches.mark({key: replace(one, began=one.began - skew) for key, one in finished.items()})
             failed = _failed(outcome, known.standings)
             self._stretches.mark_open(
                 [

@@ -22,7 +22,7 @@ from takings.sync.book import EVENTS, ListStanding
 from takings.sync.budget import Budget
 from takings.sync.findings import Kind as FindingKind
 from takings.sync.following import FollowBook, Following
-from takings.sync.stretches import Stretch, StretchBook
+from takings.sync.stretches import Stretch, StretchBook, cost
 from takings.warehouse import BRIDGE
 
 #: Rows that were not as they are at Stripe: what people call drift.
@@ -456,7 +456,11 @@ class HealthBook:
             look_at=connection.next_sync_at,
             follow_every=known.follow_every,
             compare_at=min((due for due, _ in dues), default=None),
-            waiting=sum(stretch.pages for due, stretch in dues if due <= now),
+            waiting=sum(
+                cost(self._catalog.endpoint(stretch.list), stretch, deep=stretch.wanted_at is not None)
+                for due, stretch in dues
+                if due <= now
+            ),
             horizon=timedelta(days=self._settings.reconcile_horizon_days),
             oldest=min((stretch.listed_at for _, stretch in dues), default=None),
             verify_at=None if last is None else last + timedelta(hours=self._settings.verify_every_hours),

@@ -91,8 +91,4 @@ class Rereading:
                 table=table,
                 since=None if since is None else since.isoformat(),
             )
-        return sum(
-            stretch.pages
-            for stretch in self._stretches.of(connection_id)
-            if stretch.list in lists and stretch.wanted_at
-        )
+        return self._stretches.cost(connection_id, lists, since)

@@ -510,6 +510,7 @@ class Runner:
                     step.pieces,
                     step.asked_at,
                     step.born,
+                    requests=step.requests,
                     failed=step.failure is not None and step.after.done,
                 )
             deliveries += self._patiently(self._checking.gone)

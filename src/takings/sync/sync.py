@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,12 +22,13 @@ from takings.stripe import Stripe
 from takings.sync import budget, plan
 from takings.sync.book import ListProgress, Lost, Run, RunBook, RunState
 from takings.sync.cut import Cutter
-from takings.sync.cycle import Cycle, Done, inline_prices, open_payouts
+from takings.sync.cycle import Cycle, Done
 from takings.sync.findings import FindingBook
 from takings.sync.following import FollowBook
 from takings.sync.plan import BRIDGE_LIST, Window
 from takings.sync.runner import SINGLES, Outcome, Runner
 from takings.sync.stretches import StretchBook
+from takings.sync.unlisted import inline_prices, open_payouts
 from takings.warehouse import BRIDGE, Scope, Warehouse
 
 _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -110,17 +111,23 @@ class Sync:
     ) -> Summary:
         """Compare with Stripe now, whatever it costs, and heal what differs: all of it, or some lists, or since a moment.
 
+        A list that failed or was refused before is read first, however lately that was.
+
         Args:
             connection_id: Which; its first load is over.
             lists: Path templates; None: every list.
             since: Only what was made since then; None: everything.
             stop: Set it to end early: what was asked for and is not done goes on by its turn.
 
+        Returns:
+            How it came out; where lists were named, whether those are complete and compared.
+
         Raises:
             NotFound: There is no such connection.
             Unavailable: Another worker is at this connection.
             Invalid: The first load is not over.
         """
+        chosen = None if lists is None else set(lists)
         with self._opened(connection_id, stop or threading.Event(), False) as at:
             if not self.book.complete_as_of(connection_id):
                 raise Invalid(
@@ -131,7 +138,7 @@ class Sync:
 
             def compare(cycle: Cycle) -> Done:
                 cycle.extend()
-                self.stretches.want(connection_id, self._clock.now(), lists, since)
+                self.stretches.want(connection_id, self._clock.now(), chosen, since)
                 done = Done("complete")
                 while cycle.anything_wanted() and not at.stop.is_set():
                     done = cycle.compare(wanted_only=True)
@@ -139,7 +146,11 @@ class Sync:
                         break
                 return done
 
-            return self._cycle(at, compare)
+            return self._cycle(at, compare, chosen or self._offered(connection_id), chosen)
+
+    def _offered(self, connection_id: str) -> set[str]:
+        """Return every list that Stripe offers to an account."""
+        return {path for path, one in self.book.standings(connection_id).items() if one.state != "unavailable"}
 
     def cost(self, connection_id: str, lists: Iterable[str] | None, since: datetime | None) -> int:
         """Return how many requests :meth:`reconcile` takes, about.
@@ -149,9 +160,8 @@ class Sync:
             Unavailable: The store or the warehouse is held by others.
         """
         with self._opened(connection_id, threading.Event(), False) as at:
-            cycle = self._make(at)
-            cycle.extend()
-            return cycle.cost(lists, since)
+            self._make(at).extend()
+            return self.stretches.cost(connection_id, lists, since)
 
     @contextmanager
     def _opened(self, connection_id: str, stop: threading.Event, patient: bool) -> Iterator[_At]:
@@ -209,38 +219,56 @@ class Sync:
             memory=self._memory,
         )
 
-    def _cycle(self, at: _At, then: Callable[[Cycle], Done]) -> Summary:
-        """Follow, then do something else with what is here."""
+    def _cycle(
+        self,
+        at: _At,
+        then: Callable[[Cycle], Done],
+        asked_for: Collection[str] = (),
+        only: Collection[str] | None = None,
+    ) -> Summary:
+        """Follow, then do something else with what is here.
+
+        Args:
+            at: The connection.
+            then: What else; told of what is here.
+            asked_for: Lists that are tried at once though they failed before.
+            only: Lists whose outcome the summary speaks of; None: all.
+        """
         connection = at.connection
         began = self._clock.now()
         cycle = self._make(at)
         try:
-            done = cycle.follow()
+            done = cycle.follow(asked_for)
             self.book.taken_up(connection.id)
             if cycle.deauthorized:
                 self._connections.mark_reauth(connection.id)
             if done.state != "stopped" and not at.stop.is_set():
                 more = then(cycle)
-                done = more if more.state != "complete" else done
+                done = more if more.state != "complete" or only is not None else done
         except Lost:
             raise _busy(connection) from None
         if done.fatal and done.reason is not None:
             self._connections.mark_reauth(connection.id, done.reason)
         lists = self.book.lists(connection.id)
         state: RunState = done.state
+        reason = done.reason
         if state != "stopped":
-            standings = self.book.standings(connection.id).values()
-            short = any(
-                one.state == "partial" or (one.state in ("forbidden", "unavailable") and one.complete_as_of is not None)
-                for one in standings
-            )
-            state = "partial" if short or done.state == "partial" else "complete"
+            short = {
+                path
+                for path, one in self.book.standings(connection.id).items()
+                if one.state == "partial" or (one.state in ("forbidden", "unavailable") and one.complete_as_of)
+            }
+            # Of what was asked for by name, nothing may be missing, nor be passed over since it is refused.
+            lacking = short if only is None else {path for path in only if _is_lacking(lists.get(path))}
+            state = "partial" if lacking or done.state == "partial" else "complete"
+            if only is not None and reason is None:
+                reason = next(filter(None, (_why(lists.get(path)) for path in sorted(lacking))), None)
             every = self._follow_every(connection)
             if short:
                 self._connections.mark_followed(connection.id, every, began)
             else:
                 self._connections.mark_synced(connection.id, began, every)
-        return Summary(connection.id, state, lists, done.reason)
+        return Summary(connection.id, state, lists, reason)
 
     def _follow_every(self, connection: Connection) -> timedelta:
         following = self.follows.of(connection.id)
@@ -395,6 +423,18 @@ class _At:
     counter: RequestCounter
     stop: threading.Event
     patient: bool
+
+
+def _is_lacking(known: ListProgress | None) -> bool:
+    return known is None or known.state != "complete"
+
+
+def _why(known: ListProgress | None) -> TakingsError | None:
+    """Return why a list is not complete, as it was noted; None where nothing was."""
+    if known is None or known.reason is None or known.reason_code is None:
+        return None
+    kind = Unavailable if known.state == "partial" else Refused
+    return kind(known.reason_code, known.reason, list=known.list)
 
 
 def _busy(connection: Connection) -> Unavailable:

@@ -6,9 +6,11 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import timedelta
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import sqlalchemy as sa
@@ -24,7 +26,10 @@ from takings.warehouse import Scope, Warehouse
 
 _LOOK_S: Final = 1.0
 _SEEN_EVERY_S: Final = 5.0
+#: First loads take hours, looks at events a moment: each kind has so many threads of its own, so that none waits for the other.
 _AT_ONCE: Final = 4
+#: So many connections more wait in line for a thread, so that none is idle until the next look.
+_IN_LINE: Final = 12
 _CHORES_PATIENCE_S: Final = 10.0
 #: How soon a run that something held up is tried again.
 _AGAIN: Final = timedelta(seconds=60)
@@ -38,6 +43,37 @@ class Chore(Protocol):
     def tick(self) -> object:
         """Do what is due; cheap when nothing is."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A connection that is worked on, or waits in line for it; ``loads``: for the first time; ``leaves``: it is removed."""
+
+    loads: bool
+    leaves: bool
+    future: Future[None]
+    halt: threading.Event
+
+
+def in_turn(connections: Iterable[Connection], now: datetime) -> list[Connection]:
+    """Return the connections with something to do now: those that somebody waits for, then who has waited longest.
+
+    However many there are and however long each takes, every one has its turn before another has its second.
+
+    Args:
+        connections: All of them.
+        now: The present.
+    """
+
+    def is_due(one: Connection) -> bool:
+        due = one.sync_wanted_at is not None or one.next_sync_at is None or one.next_sync_at <= now
+        return one.state == "disconnecting" or (one.state == "active" and due)
+
+    def waits_since(one: Connection) -> tuple[bool, datetime, str]:
+        asked = one.sync_wanted_at or (now if one.state == "disconnecting" else None)
+        return asked is None, asked or one.next_sync_at or one.created_at, one.id
+
+    return sorted(filter(is_due, connections), key=waits_since)
 
 
 class Worker:
@@ -65,7 +101,7 @@ class Worker:
         self._sync, self._connections, self._store = sync, connections, store
         self._warehouse, self._clock = warehouse, clock
         self._id = secrets.token_hex(8)
-        self._busy: dict[str, tuple[Future[None], threading.Event]] = {}
+        self._busy: dict[str, _Work] = {}
         self._log = get("worker")
 
     def run(self, stop: threading.Event) -> None:
@@ -78,18 +114,22 @@ class Worker:
         ]
         for thread in threads:
             thread.start()
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="connection") as pool:
+        with ExitStack() as stack:
+            pools = {
+                loads: stack.enter_context(ThreadPoolExecutor(_AT_ONCE, thread_name_prefix=name))
+                for loads, name in ((True, "load"), (False, "connection"))
+            }
             while not stop.is_set():
                 try:
                     if self._clock.monotonic() - seen >= _SEEN_EVERY_S:
                         self._sync.book.worker_seen(self._id, socket.gethostname(), os.getpid())
                         seen = self._clock.monotonic()
-                    self._look(pool)
+                    self._look(pools)
                 except Unavailable as error:
                     self._log.warning("worker.held_up", code=error.code)
                 stop.wait(_LOOK_S)
-            for _, halt in self._busy.values():
-                halt.set()
+            for work in self._busy.values():
+                work.halt.set()
         for thread in threads:
             thread.join(_CHORES_PATIENCE_S)
         try:
@@ -108,32 +148,39 @@ class Worker:
                 self._log.exception("worker.chore_crashed", chore=type(chore).__name__)
             stop.wait(_CHORES_EVERY_S)
 
-    def _look(self, pool: ThreadPoolExecutor) -> None:
-        self._busy = {key: busy for key, busy in self._busy.items() if not busy[0].done()}
+    def _look(self, pools: Mapping[bool, ThreadPoolExecutor]) -> None:
+        """Put connections in line, who has waited longest first; have work end on those that are not to be worked on now."""
+        self._busy = {key: work for key, work in self._busy.items() if not work.future.done()}
         present = {connection.id: connection for connection in self._connections.all()}
-        for key, (_, halt) in self._busy.items():
+        for key, work in self._busy.items():
             connection = present.get(key)
-            if connection is None or connection.state in ("paused", "disconnecting", "reauth"):
-                halt.set()
-        for connection in present.values():
-            if connection.id in self._busy or len(self._busy) >= _AT_ONCE:
-                continue
-            if connection.state == "disconnecting" or self._is_due(connection):
+            if not work.leaves and (connection is None or connection.state in ("paused", "disconnecting", "reauth")):
+                work.halt.set()
+        room = {loads: _AT_ONCE + _IN_LINE - self._number(loads) for loads in pools}
+        for connection in in_turn(present.values(), self._clock.now()):
+            loads = connection.last_sync_at is None
+            if room[loads] and connection.id not in self._busy and not self._sync.book.held(connection.id):
                 halt = threading.Event()
-                self._busy[connection.id] = (pool.submit(self._serve, connection, halt), halt)
+                future = pools[loads].submit(self._serve, connection.id, halt)
+                self._busy[connection.id] = _Work(loads, connection.state == "disconnecting", future, halt)
+                room[loads] -= 1
 
-    def _is_due(self, connection: Connection) -> bool:
-        """Tell whether there is something to do for a connection now."""
-        if connection.state != "active":
-            return False
-        now = self._clock.now()
-        wanted = connection.sync_wanted_at is not None
-        due = connection.next_sync_at is None or connection.next_sync_at <= now
-        if not (wanted or due):
-            return False
-        return not self._sync.book.held(connection.id)
+    def _number(self, loads: bool) -> int:
+        return sum(work.loads == loads for work in self._busy.values())
 
-    def _serve(self, connection: Connection, halt: threading.Event) -> None:
+    def _serve(self, connection_id: str, halt: threading.Event) -> None:
+        """Do what is due for a connection, unless somebody has done it while this one waited in line."""
+        if halt.is_set():
+            return
+        try:
+            found = in_turn([self._connections.get(connection_id)], self._clock.now())
+        except TakingsError as error:
+            self._log.debug("worker.passed_over", connection=connection_id, code=error.code)
+            return
+        for connection in found:
+            self._work(connection, halt)
+
+    def _work(self, connection: Connection, halt: threading.Event) -> None:
         try:
             if connection.state == "disconnecting":
                 self._warehouse.purge(Scope(connection.account_id, connection.livemode))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from takings.warehouse.rebuild import _typed
 from takings.warehouse.tables import Table, quote
 
 _OWNER = "t._account = $account AND t._livemode = $livemode"
@@ -46,7 +45,7 @@ def altered(table: Table, start: int | None = None, end: int | None = None) -> s
     said = ", ".join(f"s.{name}" for name in columns)
     return (
         f"SELECT t.id AS id FROM {table.name} AS t WHERE {_OWNER}{span} AND NOT EXISTS (SELECT 1 FROM "
-        f"(SELECT s.id AS id, s._hash AS hash, hash({said}) AS said FROM ({_typed(table, incoming)}) AS s) AS x "
+        f"(SELECT s.id AS id, s._hash AS hash, hash({said}) AS said FROM ({table.typed(incoming)}) AS s) AS x "
         f"WHERE x.id = t.id AND x.hash = t._hash AND x.said = hash({mine}))"
     )
 

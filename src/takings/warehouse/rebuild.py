@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 
 from takings.catalog.model import Field
 from takings.warehouse.engine import Engine, Session, mapped
-from takings.warehouse.tables import _READ_AS, Table, _project, quote
+from takings.warehouse.tables import Table, quote
 
 #: Rows that came meanwhile are taken over before the exchange when they are more than this, in the exchange otherwise.
 _FEW: Final = 1_000
@@ -102,7 +101,7 @@ def _rebuild(engine: Engine, table: Table, folder: Path, on_rows: Callable[[int]
         table = _with_former_columns(session, table)
         _choose(session, resource)
         session.execute(
-            f"COPY ({_typed(table, _INCOMING.format(chosen='SELECT * FROM temp.chosen'))}) TO '{folder}' "
+            f"COPY ({table.typed(_INCOMING.format(chosen='SELECT * FROM temp.chosen'))}) TO '{folder}' "
             f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 8192, FILE_SIZE_BYTES '{_PIECE}')",
             {"resource": resource},
         )
@@ -159,7 +158,7 @@ def _take_over(session: Session, table: Table, ids: list[str]) -> None:
     session.execute(f"DELETE FROM {beside(table)} AS t WHERE t.id IN (SELECT id FROM came)")
     only = "AND v.id IN (SELECT id FROM came)"
     session.execute(
-        f"INSERT INTO {_target(table)} {_typed(table, _INCOMING.format(chosen=_CHOSEN.format(only=only)))}",
+        f"INSERT INTO {_target(table)} {table.typed(_INCOMING.format(chosen=_CHOSEN.format(only=only)))}",
         {"resource": table.resource.table},
     )
     session.unregister("came")
@@ -167,16 +166,6 @@ def _take_over(session: Session, table: Table, ids: list[str]) -> None:
 
 def _target(table: Table) -> str:
     return f"{beside(table)} ({', '.join(quote(name) for name, _ in table.columns)})"
-
-
-def _typed(table: Table, incoming: str) -> str:
-    """Return the SELECT that turns versions into rows of a table, as :attr:`Table.insert` does with what arrives."""
-    fields = [field for field in table._fields if field.name != "id"]
-    shape = json.dumps({field.name: _READ_AS[field.kind] for field in fields}).replace("'", "''")
-    values = ["i.id", *(_project(field) for field in fields)]
-    meta = ["i.account", "i.livemode", "i.parent", "i.hash", "i.as_of", "i.known_at", "i.gone_at"]
-    named = (f"{value} AS {quote(name)}" for value, (name, _) in zip(values + meta, table.columns, strict=True))
-    return f"SELECT {', '.join(named)} FROM (SELECT *, from_json(payload, '{shape}') AS s FROM ({incoming})) AS i"
 
 
 def _with_former_columns(session: Session, table: Table) -> Table:

@@ -64,6 +64,9 @@ _TYPES = {
 # What the JSON reader is asked for; the projection turns it into the column's type.
 _READ_AS = {**_TYPES, "decimal": "VARCHAR", "timestamp": "VARCHAR"}
 
+#: Where our own columns come from, but for the last, which says since when a row is deleted.
+_OWN = ("i.account", "i.livemode", "i.parent", "i.hash", "i.as_of", "i.known_at")
+
 
 def quote(name: str) -> str:
     """Quote an SQL identifier."""
@@ -104,15 +107,28 @@ class Table:
 
         ``incoming`` has: id, payload, parent, hash, as_of, known_at, account, livemode.
         """
-        shape = json.dumps({field.name: _READ_AS[field.kind] for field in self._fields if field.name != "id"})
-        values = ["i.id", *(_project(field) for field in self._fields if field.name != "id")]
-        meta = ["i.account", "i.livemode", "i.parent", "i.hash", "i.as_of", "i.known_at", "NULL"]
         names = ", ".join(quote(name) for name, _ in self.columns)
+        values = ", ".join((*self._values, *_OWN, "NULL"))
+        return f"INSERT INTO {self.name} ({names}) SELECT {values} FROM {self._read('incoming')}"
+
+    def typed(self, versions: str) -> str:
+        """Return the SELECT that turns versions into rows with all columns, as :attr:`insert` does with what arrives.
+
+        Args:
+            versions: A SELECT that gives what ``incoming`` has, and ``gone_at``: when the object was deleted, or NULL.
+        """
+        values = (*self._values, *_OWN, "i.gone_at")
+        named = (f"{value} AS {quote(name)}" for value, (name, _) in zip(values, self.columns, strict=True))
+        return f"SELECT {', '.join(named)} FROM {self._read(f'({versions})')}"
+
+    @cached_property
+    def _values(self) -> tuple[str, ...]:
+        return ("i.id", *(_project(field) for field in self._fields if field.name != "id"))
+
+    def _read(self, source: str) -> str:
+        shape = json.dumps({field.name: _READ_AS[field.kind] for field in self._fields if field.name != "id"})
         literal = shape.replace("'", "''")
-        return (
-            f"INSERT INTO {self.name} ({names}) SELECT {', '.join(values + meta)} "
-            f"FROM (SELECT *, from_json(payload, '{literal}') AS s FROM incoming) AS i"
-        )
+        return f"(SELECT *, from_json(payload, '{literal}') AS s FROM {source}) AS i"
 
     def any_known(self, bounds: tuple[int, int] | None) -> str:
         """Statement that tells whether any id of ``incoming`` may be here already, whoever's.

@@ -18,7 +18,7 @@ from takings.web.pages.connections_parts import ADMIN, HOME, connections_of, dur
 from takings.words import Words
 
 _SHOWN: Final = 50
-_TONES: Final = {"waiting": "busy", "handled": "good", "ignored": "quiet"}
+_TONES: Final = {"waiting": "busy", "handled": "good", "ignored": "quiet", "let_go": "quiet"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,7 @@ class WebhookPage:
         every: Time between two looks at Stripe's events, in words.
         stripe_page: Stripe's page of webhooks.
         waiting: Events that were delivered and not made use of yet.
+        let_go: What is to be said of those that were let go since too many waited; None: there are none.
         problem: What is wrong with the secret just typed; None: nothing.
     """
 
@@ -78,6 +79,7 @@ class WebhookPage:
     secrets: tuple[SecretRow, ...]
     deliveries: tuple[DeliveryRow, ...]
     waiting: int
+    let_go: str | None
     problem: str | None
 
 
@@ -122,8 +124,16 @@ def _page(app: App, reader: Reader, connection_id: str, problem: str | None = No
         ),
         deliveries=tuple(_row(one, base, reader.words) for one in app.deliveries.recent(connection_id, _SHOWN)),
         waiting=app.deliveries.pending(connection_id),
+        let_go=_let_go(app, reader.words, connection_id),
         problem=problem,
     )
+
+
+def _let_go(app: App, words: Words, connection_id: str) -> str | None:
+    gone = app.deliveries.let_go(connection_id)
+    if gone is None:
+        return None
+    return words("webhooks.let_go", n=gone.events, since=words.moment(gone.since), until=words.moment(gone.until))
 
 
 def _row(one: Delivery, base: str, words: Words) -> DeliveryRow:
