@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -102,8 +102,8 @@ def replica_of(home: Path, seed: int = 5) -> Iterator[Replica]:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
-    with replica_of(tmp_path_factory.mktemp("faults")) as replica:
+def shared(tmp_path_factory: pytest.TempPathFactory, furnish: Callable[[Path], Path]) -> Iterator[Replica]:
+    with replica_of(furnish(tmp_path_factory.mktemp("faults"))) as replica:
         yield replica
 
 
