@@ -25,6 +25,8 @@ from takings.settings import load
 from takings.web.server import create
 
 PASSWORD = "correct horse battery"
+#: Rules of axe whose answer depends on colours. In the dark theme a page is the same in everything else.
+COLOURS = ("color-contrast", "link-in-text-block")
 AXE = Path(__file__).parents[2] / "src/takings/web/assets/node_modules/axe-core/axe.min.js"
 
 
@@ -76,13 +78,18 @@ def _logs_as_in_the_product() -> None:
 
 
 @pytest.fixture(scope="module")
-def make_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
-    """Start products of one's own, each with an empty data folder; they stop when the module's tests end."""
+def make_site(
+    tmp_path_factory: pytest.TempPathFactory, furnish: Callable[[Path], Path]
+) -> Iterator[Callable[..., Site]]:
+    """Start products of one's own; they stop when the module's tests end.
+
+    In the data folder nothing has happened yet, unless something else is named that fills an empty one.
+    """
     with ExitStack() as running:
 
-        def start(**settings: Any) -> Site:
+        def start(fill: Callable[[Path], Path] = furnish, **settings: Any) -> Site:
             port = free_port()
-            app = build(load({}, home=tmp_path_factory.mktemp("home"), port=port, **settings))
+            app = build(load({}, home=fill(tmp_path_factory.mktemp("home")), port=port, **settings))
             running.callback(app.close)
             server = uvicorn.Server(
                 uvicorn.Config(create(app), host="127.0.0.1", port=port, log_level="warning", timeout_keep_alive=60)
@@ -151,10 +158,15 @@ class Look:
         self.page.goto(self.site.url + path, wait_until="load")
         return self.page
 
-    def violations(self) -> list[str]:
-        """Return what axe finds wrong with the page: rule, help and the first place."""
+    def violations(self, *rules: str) -> list[str]:
+        """Return what axe finds wrong with the page: rule, help and the first place.
+
+        Args:
+            rules: Which to try; all where none is named.
+        """
         self.page.evaluate(AXE.read_text("utf-8"))
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        asked = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+        found = self.page.evaluate("asked => axe.run(document, asked)", asked)
         return [
             f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary'][:300]}"
             for one in found["violations"]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,7 +21,6 @@ from openpyxl import load_workbook
 from takings import catalog
 from takings.accounts import Person
 from takings.answers.explanation import explain as explained
-from takings.connections import Credentials
 from takings.errors import Invalid, Misconfigured
 from takings.metrics import Question, Registry, explaining, policies
 from takings.reports import load_dashboards
@@ -34,16 +34,11 @@ CURRENCIES = ("eur", "usd")
 
 
 @pytest.fixture(scope="module")
-def company(make_site: Callable[..., Site], simulator: Simulator) -> Site:
+def company(make_site: Callable[..., Site], simulator: Simulator, load: Callable[[Path], Path]) -> Site:
     """A product with the company in it, and its figures."""
     stripe = {name.removeprefix("TAKINGS_").lower(): value for name, value in simulator.environ().items()}
-    site = make_site(**stripe)
+    site = make_site(load, **stripe)
     site.administrator()
-    app = site.app
-    credentials = Credentials(way="key", secret=simulator.live_key)
-    pending = app.connections.pend(None, credentials, app.connections.probe(credentials))
-    made = app.connections.confirm(None, pending, "Company", None)
-    assert app.sync.run_once(made.id).state == "complete"
     return site
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -71,9 +71,9 @@ class Company:
 
 
 @pytest.fixture(scope="module")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+def company(tmp_path_factory: pytest.TempPathFactory, furnish: Callable[[Path], Path]) -> Iterator[Company]:
     """January is closed on 3 February, February on 5 March, and things of both become known later."""
-    made = Company(tmp_path_factory.mktemp("books"))
+    made = Company(furnish(tmp_path_factory.mktemp("books")))
     with closing(made.app):
         made.put("txn_1", date(2026, 1, 10), 100)
         made.put("txn_2", date(2026, 1, 12), 50)
@@ -196,9 +196,9 @@ def test_the_command_line_closes_shows_and_opens(
 
 
 def test_statements_leave_closed_months_as_they_were_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    furnished: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    company = Company(tmp_path, "journal_lines")
+    company = Company(furnished, "journal_lines")
     with closing(company.app) as made:
         company.put("txn_1", date(2026, 1, 10), 100)
         company.put("txn_2", date(2026, 1, 12), 50)
@@ -257,7 +257,7 @@ def test_statements_leave_closed_months_as_they_were_closed(
             with pytest.raises(Invalid, match=said):
                 made.journal.booked_balances(made.books, start, end)
 
-    monkeypatch.setenv("TAKINGS_HOME", str(tmp_path))
+    monkeypatch.setenv("TAKINGS_HOME", str(furnished))
 
     def run(*arguments: str) -> Any:
         capfd.readouterr()

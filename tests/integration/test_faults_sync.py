@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -106,8 +106,8 @@ def replica_of(home: Path, seed: int = 5) -> Iterator[Replica]:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
-    with replica_of(tmp_path_factory.mktemp("faults")) as replica:
+def shared(tmp_path_factory: pytest.TempPathFactory, furnish: Callable[[Path], Path]) -> Iterator[Replica]:
+    with replica_of(furnish(tmp_path_factory.mktemp("faults"))) as replica:
         yield replica
 
 

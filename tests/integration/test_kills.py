@@ -169,8 +169,8 @@ class _opened:
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_killed_a_hundred_times_nothing_is_lost_double_or_stuck(stripe: Simulator, tmp_path: Path, seed: int) -> None:
-    dice, house = random.Random(seed), House(tmp_path, stripe)
+def test_killed_a_hundred_times_nothing_is_lost_double_or_stuck(stripe: Simulator, furnished: Path, seed: int) -> None:
+    dice, house = random.Random(seed), House(furnished, stripe)
     kills: Counter[str] = Counter()
     each = KILLS // SEEDS // 3
     wanted: dict[Work, int] = {"load": KILLS // SEEDS - 2 * each, "follow": each, "compare": each}
@@ -208,9 +208,9 @@ def test_killed_a_hundred_times_nothing_is_lost_double_or_stuck(stripe: Simulato
     assert house.stuck() == []
 
 
-def test_two_workers_at_one_connection_never_do_the_same_at_once(stripe: Simulator, tmp_path: Path) -> None:
+def test_two_workers_at_one_connection_never_do_the_same_at_once(stripe: Simulator, furnished: Path) -> None:
     """Two processes follow and compare the same connection as fast as they can: one of them finds it taken, always."""
-    house = House(tmp_path, stripe)
+    house = House(furnished, stripe)
     stripe.reset_stats()
     with Mother(house.environ) as one, Mother(house.environ) as other:
         outcomes: Counter[str] = Counter()
@@ -232,9 +232,9 @@ def test_two_workers_at_one_connection_never_do_the_same_at_once(stripe: Simulat
     assert house.differences() == []
 
 
-def test_the_web_process_is_killed_while_webhooks_arrive(stripe: Simulator, tmp_path: Path) -> None:
+def test_the_web_process_is_killed_while_webhooks_arrive(stripe: Simulator, furnished: Path) -> None:
     """Whatever Stripe was told is taken in is on the disk, kill or no kill."""
-    house, dice = House(tmp_path, stripe), random.Random(9)
+    house, dice = House(furnished, stripe), random.Random(9)
     with house.opened() as parts:
         parts.signing.add(None, house.connection, SECRET)
     acknowledged: list[str] = []

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -86,10 +86,10 @@ class Company:
 
 
 @pytest.fixture(scope="module")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+def company(tmp_path_factory: pytest.TempPathFactory, furnish: Callable[[Path], Path]) -> Iterator[Company]:
     options = Options(objects=2_500, test_objects=0, seed=7, end=PRESENT, rate=0, test_rate=0, endpoint_rate=0)
     with Simulator(options) as stripe:
-        loaded = Company(tmp_path_factory.mktemp("month_end"), stripe)
+        loaded = Company(furnish(tmp_path_factory.mktemp("month_end")), stripe)
         yield loaded
         loaded.parts.close()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,6 @@ import numpy as np
 import pytest
 
 from takings import app, settings
-from takings.connections import Credentials
 from takings.metrics import Question
 from takings.simulator import Simulator
 from takings.simulator.company import Company, found
@@ -26,13 +26,11 @@ DAY_S = 86_400
 
 
 @pytest.fixture(scope="module")
-def parts(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[app.App]:
-    folder = tmp_path_factory.mktemp("mrr")
+def parts(
+    simulator: Simulator, tmp_path_factory: pytest.TempPathFactory, load: Callable[[Path], Path]
+) -> Iterator[app.App]:
+    folder = load(tmp_path_factory.mktemp("mrr"))
     built = app.build(settings.load({**simulator.environ(), "TAKINGS_HOME": str(folder)}))
-    credentials = Credentials(way="key", secret=simulator.live_key)
-    pending = built.connections.pend(None, credentials, built.connections.probe(credentials))
-    made = built.connections.confirm(None, pending, "Company", None)
-    assert built.sync.run_once(made.id).state == "complete"
     list(built.builder.build(str(ZONE)))
     yield built
     built.close()

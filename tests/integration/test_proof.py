@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -62,10 +62,10 @@ class Company:
 
 
 @pytest.fixture(scope="module")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+def company(tmp_path_factory: pytest.TempPathFactory, furnish: Callable[[Path], Path]) -> Iterator[Company]:
     options = Options(objects=1_500, test_objects=0, seed=11, rate=0, test_rate=0, endpoint_rate=0)
     with Simulator(options) as stripe:
-        loaded = Company(tmp_path_factory.mktemp("proof"), stripe)
+        loaded = Company(furnish(tmp_path_factory.mktemp("proof")), stripe)
         yield loaded
         loaded.parts.close()
 

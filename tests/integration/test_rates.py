@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
 from fractions import Fraction
@@ -48,8 +48,8 @@ def paid(
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[app.App]:
-    folder = tmp_path_factory.mktemp("rates")
+def parts(tmp_path_factory: pytest.TempPathFactory, furnish: Callable[[Path], Path]) -> Iterator[app.App]:
+    folder = furnish(tmp_path_factory.mktemp("rates"))
     with closing(app.build(settings.load({"TAKINGS_HOME": str(folder)}), MovableClock(NOW))) as made:
         paid(made, "converted", "2026-01-03", 650, "eur", given=(1_000, "jpy"))
         paid(made, "also", "2026-01-03", 70, "eur", given=(200, "jpy"))

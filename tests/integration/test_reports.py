@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 from pathlib import Path
@@ -116,8 +116,8 @@ def utc(text: str) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
-    home = tmp_path_factory.mktemp("reports")
+def warehouse(tmp_path_factory: pytest.TempPathFactory, furnish: Callable[[Path], Path]) -> Iterator[Warehouse]:
+    home = furnish(tmp_path_factory.mktemp("reports"))
     with Warehouse.open(settings.load({}, home=home), catalog.load()) as opened:
         yield opened
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -261,9 +262,11 @@ def foreign() -> Iterator[tuple[str, dict[str, list[Object]], list[str]]]:
 
 @pytest.fixture(scope="module")
 def loaded(
-    foreign: tuple[str, dict[str, list[Object]], list[str]], tmp_path_factory: pytest.TempPathFactory
+    foreign: tuple[str, dict[str, list[Object]], list[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+    furnish: Callable[[Path], Path],
 ) -> Iterator[tuple[app.App, Connection, Any]]:
-    home = tmp_path_factory.mktemp("foreign")
+    home = furnish(tmp_path_factory.mktemp("foreign"))
     parts = app.build(settings.load({"TAKINGS_STRIPE_API_BASE": foreign[0], "TAKINGS_HEADROOM": "0"}, home=home))
     credentials = Credentials(way="key", secret=KEY)
     pending = parts.connections.pend(None, credentials, parts.connections.probe(credentials))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,6 @@ from typing import Any, Final
 import pytest
 
 from takings import app, catalog, settings
-from takings.connections import Credentials
 from takings.metrics import Builder, Built, Registry
 from takings.metrics.touched import LINKS, SHARED
 from takings.simulator import Simulator
@@ -164,13 +163,11 @@ class Books:
 
 
 @pytest.fixture(scope="module")
-def parts(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[app.App]:
-    known = {**simulator.environ(), "TAKINGS_HOME": str(tmp_path_factory.mktemp("touched"))}
+def parts(
+    simulator: Simulator, tmp_path_factory: pytest.TempPathFactory, load: Callable[[Path], Path]
+) -> Iterator[app.App]:
+    known = {**simulator.environ(), "TAKINGS_HOME": str(load(tmp_path_factory.mktemp("touched")))}
     with closing(app.build(settings.load(known))) as built:
-        credentials = Credentials(way="key", secret=simulator.live_key)
-        pending = built.connections.pend(None, credentials, built.connections.probe(credentials))
-        made = built.connections.confirm(None, pending, "Company", None)
-        assert built.sync.run_once(made.id).state == "complete"
         yield built
 
 

@@ -230,6 +230,31 @@ def test_a_deleted_object_keeps_its_last_row_and_may_come_back(warehouse: Wareho
     assert warehouse.count(OWNER, ["charges"]) == {"charges": 2}
 
 
+def test_a_table_called_bare_has_no_row_at_the_sessions_moment(warehouse: Warehouse) -> None:
+    lake = warehouse._engine.dated
+    with warehouse.deriving() as session:
+        assert warehouse.bare(session) == (
+            {"raw.versions", "stripe.charges", "stripe.coupons", "stripe.payout_balance_transactions"}
+            if lake
+            else set()
+        )
+    warehouse.writer().write([delivery(charge(1))])
+    with warehouse.deriving() as session:
+        session.execute("BEGIN TRANSACTION")
+        before = warehouse.bare(session)
+        assert not before & {"raw.versions", "stripe.charges"}
+        if lake:
+            warehouse.writer().write([delivery(charge(2), table="coupons")])
+            assert "stripe.coupons" in warehouse.bare(session) == before
+            assert session.execute("SELECT count(*) FROM stripe.coupons").fetchone() == (0,)
+            session.execute("COMMIT")
+            assert warehouse.bare(session) == before - {"stripe.coupons"}
+    warehouse.purge(OWNER)
+    with warehouse.deriving() as session:
+        for name in warehouse.bare(session):
+            assert session.execute(f"SELECT count(*) FROM {name}").fetchone() == (0,)
+
+
 def test_every_write_changes_the_snapshot_and_an_empty_one_does_not(warehouse: Warehouse) -> None:
     before = warehouse.snapshot()
     warehouse.writer().write([])

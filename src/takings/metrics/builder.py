@@ -255,7 +255,9 @@ class Builder:
 
         Gives what turns to a policy; the answers before it are not to be had any more then.
         """
-        with self._warehouse.deriving() as session, Work(session, self._registry, self._values(zone, DEFAULT)) as work:
+        with self._warehouse.deriving() as session, ExitStack() as made, _one_state(session):
+            bare = self._warehouse.bare(session)
+            work = made.enter_context(Work(session, self._registry, self._values(zone, DEFAULT), bare))
 
             def turn(policy: Policy) -> Staged:
                 work.turn(self._values(zone, policy))
@@ -373,14 +375,14 @@ class Builder:
         """
         changes: dict[str, _Change] = {}
         with _one_state(session):
-            state = self._warehouse.state(session)
+            state, bare = self._warehouse.state(session), self._warehouse.bare(session)
             versions = {model.name: self._seen(session, model) for model in models}
             traced = self._traced(session, made, models if trace else [], values, marks, before)
-            everything = made.enter_context(Work(session, self._registry, values))
+            everything = made.enter_context(Work(session, self._registry, values, bare))
             part = everything
             partly = {name for name in traced.models if not anew and before[name].whole == values[_TODAY]}
             if traced.touched is not None and partly:
-                part = made.enter_context(Work(session, self._registry, values, traced.touched))
+                part = made.enter_context(Work(session, self._registry, values, bare, traced.touched))
             for model in models:
                 began = self._clock.monotonic()
                 last, name = before.get(model.name), model.name
@@ -437,7 +439,7 @@ class Builder:
         able = [model for model in models if fit(model)]
         since = min((state for model in able if (state := before[model.name].state) is not None), default=None)
         tables = frozenset[str]().union(*(self._registry.tables(model.name) for model in able))
-        if since is None or self._rows(session, tables) < self._partly_from:
+        if since is None or self._rows(session, tables - self._warehouse.bare(session)) < self._partly_from:
             return _Traced(None, frozenset())
         some = Touched(session, tables, since, self._words)
         made.callback(some.drop)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from takings.errors import Unexpected
 from takings.metrics.model import KNOWN_AT, Model
@@ -12,6 +13,9 @@ from takings.metrics.registry import Registry
 from takings.metrics.steps import fill
 from takings.metrics.touched import WHOLE, Touched
 from takings.warehouse import Session
+
+_SOURCE: Final = re.compile(r"\b(?:stripe|raw)\.\w+\b")
+_BARE: Final = "bare_"
 
 
 class Work:
@@ -21,15 +25,22 @@ class Work:
         session: Whose tables they are.
         registry: The models.
         values: Of their parameters.
+        bare: Tables without rows, as :meth:`takings.warehouse.Warehouse.bare` has them: empty copies are read in their place.
         touched: What to work out the lines of; None: of everything.
     """
 
     def __init__(
-        self, session: Session, registry: Registry, values: dict[str, Any], touched: Touched | None = None
+        self,
+        session: Session,
+        registry: Registry,
+        values: dict[str, Any],
+        bare: frozenset[str],
+        touched: Touched | None = None,
     ) -> None:
         self._session = session
         self._registry = registry
         self._values = values
+        self._bare = bare
         self._touched = touched
         self._made: list[str] = []
 
@@ -49,9 +60,22 @@ class Work:
                 sql = need.renamed(sql, self.table(need))
             if self._touched is not None and model.name not in WHOLE:
                 sql = self._touched.read_here(sql)
+            sql = _SOURCE.sub(self._copy, sql)
             used = {one: self._values[one] for one in sorted(model.parameters)}
             fill(self._session, model, name, sql, used)
             self._made.append(f"temp.main.{name}")
+        return f"temp.main.{name}"
+
+    def _copy(self, named: re.Match[str]) -> str:
+        """Return what to read in place of a table of the warehouse: the same one, or an empty copy where it has no rows."""
+        source = named[0]
+        if source not in self._bare:
+            return source
+        name = (
+            f"{_BARE}{source.partition('.')[2]}" if self._touched is None else f"part_{_BARE}{source.partition('.')[2]}"
+        )
+        if f"temp.main.{name}" not in self._made:
+            self._make(name, f"SELECT * FROM {source} LIMIT 0")
         return f"temp.main.{name}"
 
     def turn(self, values: dict[str, Any]) -> None:
@@ -59,7 +83,8 @@ class Work:
         changed = [name for name, value in values.items() if value != self._values[name]]
         self._values = values
         for name in tuple(reversed(self._made)):
-            if any(self._registry.takes(name.removeprefix("temp.main."), one) for one in changed):
+            model = name.removeprefix("temp.main.")
+            if not model.startswith(_BARE) and any(self._registry.takes(model, one) for one in changed):
                 self._session.execute(f"DROP TABLE IF EXISTS {name}")
                 self._made.remove(name)
 
@@ -83,7 +108,9 @@ class Work:
                 )
                 raise Unexpected("metrics.columns", said, table=table)
             return Delta(model, columns, fresh, table, rows, rows, self._count(table), whole=True)
-        if self._touched is not None:
+        if table in self._bare:
+            table = self._make(f"{model.name}_held", f"SELECT * FROM {table} LIMIT 0")
+        elif self._touched is not None:
             kept = ", ".join(f"l.{column}" for column in held)
             table = self._make(
                 f"{model.name}_held", f"SELECT {kept} FROM {table} AS l WHERE {self._touched.lines(held)}"

@@ -260,6 +260,13 @@ class Warehouse:
         """
         return self._engine.mark(session) if self._engine.dated else None
 
+    def bare(self, session: Session) -> frozenset[str]:
+        """Return the qualified names of tables that have no row at a session's moment and are dear to read all the same.
+
+        Who reads an empty copy in place of such a one gets the same answers.
+        """
+        return self._engine.bare(session)
+
     def renewed(self, session: Session, since: int) -> frozenset[str]:
         """Return the qualified names of tables that were made anew after a :meth:`state`: their rows may be older than that."""
         return self._engine.renewed(session, since)
