@@ -267,7 +267,7 @@ def test_the_company_chooses_the_policy_of_its_figures(built: Site, client: http
         form = as_json(client, "/admin/company")
         kept = {name: form[name] for name in ("name", "locale", "time_zone", "currency")}
         answer = client.post("/admin/company", data={**kept, "policy": policy, "_csrf": csrf_of(page.text)})
-        assert answer.status_code == 200 and "Figures are being made anew" in answer.text
+        assert answer.status_code == 303 and "Figures are being made anew" in client.get("/admin/company").text
 
     def mrr() -> int:
         page = as_json(client, f"/dashboards/recurring?{month}")
@@ -313,16 +313,17 @@ def test_a_policy_that_is_gone_is_said_and_can_be_replaced(built: Site, client: 
     assert ["ours", "ours 1"] in form["policies"]
     kept = {name: form[name] for name in ("name", "locale", "time_zone", "currency")}
     token = csrf_of(client.get("/admin/company").text)
-    assert client.post("/admin/company", data={**kept, "policy": "ours", "_csrf": token}).status_code == 200
+    assert client.post("/admin/company", data={**kept, "policy": "ours", "_csrf": token}).status_code == 303
     own.unlink()
     try:
         with pytest.raises(Misconfigured, match=r"“ours”, which is not in .*policies.toml any more"):
             built.app.builder.build("Europe/Paris")
-        assert "“ours”" in client.get("/dashboards/recurring").text
+        for path in ("/dashboards/recurring", "/explain?metric=mrr"):
+            assert "“ours”" in as_json(client, path)["problems"][0], path
         page = client.get("/admin/company")
         assert page.status_code == 200 and '<option value="ours" selected' in page.text
         wrong = client.post("/admin/company", data={**kept, "policy": "theirs", "_csrf": csrf_of(page.text)})
-        assert wrong.status_code == 400 and "There is no such policy" in wrong.text
+        assert wrong.status_code == 422 and "There is no such policy" in wrong.text
     finally:
         client.post("/admin/company", data={**kept, "policy": "stripe", "_csrf": token})
     assert as_json(client, "/dashboards/recurring")["state"] == "shown"
@@ -335,7 +336,7 @@ def test_the_companys_settings_are_checked_kept_and_noted(built: Site, client: h
     token = csrf_of(client.get("/admin/company").text)
     for wrong in ({"name": " "}, {"time_zone": "Mars/Base"}, {"currency": "euros"}, {"locale": "de"}):
         answer = client.post("/admin/company", data={**kept, **wrong, "_csrf": token})
-        assert answer.status_code == 400, wrong
+        assert answer.status_code == 422, wrong
     assert as_json(client, "/admin/company") == form
     try:
         client.post("/admin/company", data={**kept, "name": "Aurore & Cie", "currency": "usd", "_csrf": token})

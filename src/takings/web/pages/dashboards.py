@@ -13,7 +13,7 @@ from litestar.params import FromPath
 
 from takings.accounts import Action
 from takings.connections import Reach
-from takings.errors import NotFound, Unavailable
+from takings.errors import Misconfigured, NotFound, Unavailable
 from takings.metrics import Derived, Measure
 from takings.money import Money
 from takings.reports import Board, Column, Curve, Dashboard, Days, Reading, Sheet
@@ -339,6 +339,10 @@ def dashboard_page(
             raise
         return DashboardPage(state="unbuilt", **common)
     known = look.known_day
+    try:
+        policy = _policy(app, reader, drawing)
+    except Misconfigured as error:
+        policy, common["problems"] = None, (*common["problems"], words.error(error))
     return DashboardPage(
         state="shown",
         notices=_notices(look, reader),
@@ -348,14 +352,18 @@ def dashboard_page(
         known_label=words.day(known) if known else words("dashboards.known_now"),
         hidden=tuple(pair for pair in asked.state.pairs() if pair[0] != "known"),
         compared=words("reports.compared_with", days=span(asked.against, words)) if asked.against else "",
-        policy=_policy(app, reader, drawing),
+        policy=policy,
         sections=sections,
         **common,
     )
 
 
 def _policy(app: App, reader: Reader, drawing: _Drawing) -> Choice | None:
-    """Return the policy that figures of a dashboard are under; None where none has a bearing on them."""
+    """Return the policy that figures of a dashboard are under; None where none has a bearing on them.
+
+    Raises:
+        Misconfigured: It is one that there is not any more.
+    """
     models = {one.model for metric in drawing.spec.metrics for one in app.registry.behind(metric)}
     if not any(app.recurring.depends(model) for model in models):
         return None

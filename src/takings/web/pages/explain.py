@@ -269,7 +269,11 @@ def explain_page(app: App, reader: Reader, given: dict[str, str], *, patient: bo
     mine = next((one.value for one in found if one.currency == asked.currency), None)
     there = any(one.currency == asked.currency for one in found)
     value = mine if there or not adds_up(figure) else Fraction(0)
-    known = look.known_day
+    known, problems = look.known_day, look.problems
+    try:
+        facts = _facts(app, reader, look, figure, known_at)
+    except Misconfigured as error:
+        facts, problems = (), (*problems, words.error(error))
     return ExplainPage(
         metric=figure.name,
         label=figure.title[locale],
@@ -294,12 +298,12 @@ def explain_page(app: App, reader: Reader, given: dict[str, str], *, patient: bo
         ),
         conversion=_conversion(app, reader, look, figure, converted, refused),
         chips=_chips(app, reader, look),
-        facts=_facts(app, reader, look, figure, known_at),
+        facts=facts,
         source=figure.source if figure.source.startswith("https://") else None,
         missing=tuple(lacking_text(reader, one) for one in lacking),
         short=any(one.short for one in lacking),
         unbuilt=unbuilt,
-        problems=look.problems,
+        problems=problems,
         controls=controls(asked, "/explain", app.reports.today(asked.zone)),
         known=known.isoformat() if known else "",
         known_label=words.day(known) if known else words("dashboards.known_now"),
@@ -503,6 +507,11 @@ def _chips(app: App, reader: Reader, look: Look) -> tuple[Chip, ...]:
 def _facts(
     app: App, reader: Reader, look: Look, figure: Measure | Derived, known_at: datetime | None
 ) -> tuple[Fact, ...]:
+    """Return what there is to know of a figure.
+
+    Raises:
+        Misconfigured: It is kept under a policy that there is not any more.
+    """
     words, asked = reader.words, look.frame
     behind = app.registry.behind(figure.name)
     zone = "UTC" if all(one.utc for one in behind) else asked.zone
