@@ -11,6 +11,7 @@ import pytest
 from takings.clock import SystemClock
 from takings.simulator.changes import Change, make
 from takings.simulator.company import KINDS
+from takings.simulator.life import Life
 from takings.simulator.strange import FIELD, WORD, cursor, with_strangers
 from takings.simulator.world import Account, World, WorldConfig
 
@@ -348,3 +349,10 @@ def test_strange_answers_hold_fields_and_words_that_nobody_knows() -> None:
     assert all(FIELD in thing and FIELD in thing["items"]["data"][0] for thing in page["data"])
     assert cursor(body) == page["data"][-1]["id"]
     assert cursor(Desk().account.get("/v1/coupons", [("limit", "100")]).body) is None
+
+
+@pytest.mark.parametrize("seed", [6, 40])
+def test_a_company_too_small_for_a_refund_lives_all_the_same(seed: int) -> None:
+    account = Desk(objects=300, seed=seed).account
+    assert not (account.can_create("refund") and account.can_create("dispute"))
+    assert len(Life(account, 3, told=True).live(60)) > 20

@@ -908,6 +908,10 @@ class Account:
                 self._tell("plans", id, "deleted", event is True, None, plan, at=at)
                 self._overlays.of("plans").delete(id, self._company.tables["plans"].row(id))
 
+    def can_create(self, object: str) -> bool:
+        """Tell whether there is an object of a kind to take after; in a small company there may be no refund, say."""
+        return any(len(self._company.tables[name]) for name, kind in KINDS.items() if kind[0] == object)
+
     def create(
         self,
         object: str,

@@ -207,7 +207,7 @@ def _back(life: Life) -> list[str] | None:
     charge = life.some(
         "charges", lambda c: c["status"] == "succeeded" and c["captured"] and c["amount_refunded"] < c["amount"]
     )
-    if charge is None:
+    if charge is None or not life.account.can_create("refund"):
         return None
     left = charge["amount"] - charge["amount_refunded"]
     return [life.do("refund", charge["id"], amount=life.dice.choice((left, max(1, left // 3)))), charge["id"]]
@@ -217,7 +217,9 @@ def _dispute(life: Life) -> list[str] | None:
     if not life.account.drew("dispute"):
         return None
     charge = life.some("charges", lambda c: c["status"] == "succeeded" and c["captured"] and not c["disputed"])
-    return None if charge is None else [life.do("dispute", charge["id"])]
+    if charge is None or not life.account.can_create("dispute"):
+        return None
+    return [life.do("dispute", charge["id"])]
 
 
 def _capture(life: Life) -> list[str] | None:
