@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from takings.accounts import Person
 
-from .conftest import PASSWORD, Look, Site, csrf_of
+from .conftest import PASSWORD, Look, Site, as_json, csrf_of
 
 pytestmark = pytest.mark.browser
 
@@ -87,6 +87,19 @@ def test_an_open_invitation_can_be_revoked(look: Callable[..., Look], site: Site
     expect(page.get_by_text("mary@example.com")).to_have_count(0)
     with site.client() as client:
         assert client.get(f"/invitation/{token}").status_code == 404
+
+
+def test_tokens_of_everybody_are_listed_and_can_be_revoked(site: Site, ada: Person) -> None:
+    ben = site.joined(ada, "standard", "token-owner")
+    token = site.app.tokens.make(ben, "Ben’s warehouse", "read_only")
+    with site.client(ada) as page:
+        shown = page.get("/admin/people")
+        listed = next(one for one in as_json(page, "/admin/people")["tokens"] if one["token"]["owner"] == ben.name)
+        assert "Ben’s warehouse" in shown.text and token not in shown.text
+        way = f"/admin/people/tokens/{listed['token']['id']}/revoke"
+        assert page.post(way, data={"_csrf": csrf_of(shown.text)}).status_code == 303
+        assert "Ben’s warehouse" not in page.get("/admin/people").text
+    assert site.app.tokens.who(token) is None
 
 
 def test_an_invitation_link_is_not_written_into_the_log(site: Site, ada: Person) -> None:

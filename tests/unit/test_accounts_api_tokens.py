@@ -78,7 +78,7 @@ def test_a_token_may_what_its_role_may_and_at_most_what_its_person_may(
     if not MATRIX[wanted] <= MATRIX[mine]:
         with pytest.raises(Invalid) as refused:
             tokens.make(person, "Sheet", wanted)
-        assert refused.value.code == "accounts.token_role" and tokens.list(person) == []
+        assert refused.value.code == "accounts.token_role" and tokens.list(person) == ()
         return
     caller = tokens.who(tokens.make(person, "Sheet", wanted))
     assert caller is not None and (caller.id, caller.role) == (person.id, wanted)
@@ -111,6 +111,23 @@ def test_what_is_listed_opens_nothing_and_tells_when_it_was_used(ada: Person, to
     assert listed.used_at == clock.time and token not in repr(listed)
     assert tokens.who(listed.id) is None and tokens.who(PREFIX + listed.id) is None and tokens.who("") is None
     assert redact(f"asked with {token}, twice") == "asked with [secret], twice"
+
+
+def test_an_administrator_sees_and_revokes_everybodys_tokens_and_nobody_else_does(
+    ada: Person, people: People, tokens: ApiTokens
+) -> None:
+    ben = people.accept(people.invite(ada, "ben@example.com", "standard"), "Ben", "correct horse battery")
+    of_ben = tokens.make(ben, "Warehouse", "read_only")
+    tokens.make(ada, "Reports", "standard")
+    assert {(one.name, one.owner) for one in tokens.every(ada)} == {("Warehouse", "Ben"), ("Reports", ada.name)}
+    mine, his = (next(one.id for one in tokens.every(ada) if one.owner == name) for name in (ada.name, "Ben"))
+    with pytest.raises(NotAllowed):
+        tokens.every(ben)
+    with pytest.raises(NotAllowed):
+        tokens.revoke_any(ben, mine)
+    assert not tokens.revoke(ada, his)  # her own only
+    assert tokens.revoke_any(ada, his) and not tokens.revoke_any(ada, his)
+    assert tokens.who(of_ben) is None and [one.id for one in tokens.every(ada)] == [mine]
 
 
 def test_nobody_has_more_tokens_than_can_be_looked_through(ada: Person, tokens: ApiTokens) -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from takings.accounts.audit import Audit
-from takings.accounts.model import MATRIX, ApiToken, Person
+from takings.accounts.model import MATRIX, Action, ApiToken, Person, require
 from takings.accounts.people import person_of, require_name, require_role
 from takings.accounts.tokens import hashed, new_id, new_token
 from takings.clock import Clock
@@ -106,33 +106,61 @@ class ApiTokens:
                 connection.execute(sa.update(s.api_tokens).where(t.token_hash == hashed(token)).values(used_at=now))
         return replace(person_of(row), role=row.own_role)
 
-    def list(self, person: Person) -> list[ApiToken]:
+    def list(self, person: Person) -> tuple[ApiToken, ...]:
         """Return a person's tokens, the newest first, those that have expired too."""
+        return self._read(s.api_tokens.c.person_id == person.id)
+
+    def every(self, by: Person) -> tuple[ApiToken, ...]:
+        """Return everybody's tokens, as :meth:`list` does.
+
+        Raises:
+            NotAllowed: Not an administrator.
+        """
+        require(by, Action.MANAGE_PEOPLE)
+        return self._read()
+
+    def revoke(self, person: Person, token_id: str) -> bool:
+        """Make one of a person's own tokens worthless at once; False: they have no such one."""
+        return self._revoke(person, s.api_tokens.c.id == token_id, s.api_tokens.c.person_id == person.id)
+
+    def revoke_any(self, by: Person, token_id: str) -> bool:
+        """Make anybody's token worthless at once; False: there is no such one.
+
+        Raises:
+            NotAllowed: Not an administrator.
+        """
+        require(by, Action.MANAGE_PEOPLE)
+        return self._revoke(by, s.api_tokens.c.id == token_id)
+
+    def _read(self, *conditions: sa.ColumnElement[bool]) -> tuple[ApiToken, ...]:
         t = s.api_tokens.c
-        query = sa.select(s.api_tokens).where(t.person_id == person.id).order_by(t.created_at.desc(), t.id)
+        query = (
+            sa.select(s.api_tokens, s.people.c.name.label("owner"))
+            .join(s.people, t.person_id == s.people.c.id)
+            .where(*conditions)
+            .order_by(t.created_at.desc(), t.id)
+        )
         with self._store.read() as connection:
-            return [
+            return tuple(
                 ApiToken(
                     id=row.id,
                     name=row.name,
                     role=row.role,
+                    owner=row.owner,
                     created_at=row.created_at,
                     expires_at=row.expires_at,
                     used_at=row.used_at,
                 )
                 for row in connection.execute(query)
-            ]
+            )
 
-    def revoke(self, person: Person, token_id: str) -> bool:
-        """Make one of a person's own tokens worthless at once; False: they have no such one."""
-        t = s.api_tokens.c
-        mine = (t.person_id == person.id, t.id == token_id)
+    def _revoke(self, by: Person, *conditions: sa.ColumnElement[bool]) -> bool:
         with self._store.write() as connection:
-            row = connection.execute(sa.select(t.name).where(*mine)).first()
+            row = connection.execute(sa.select(s.api_tokens.c.name).where(*conditions)).first()
             if row is None:
                 return False
-            connection.execute(sa.delete(s.api_tokens).where(*mine))
-            self._audit.record_in(connection, person, "token.revoked", row.name)
+            connection.execute(sa.delete(s.api_tokens).where(*conditions))
+            self._audit.record_in(connection, by, "token.revoked", row.name)
         return True
 
 

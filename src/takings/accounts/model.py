@@ -118,6 +118,7 @@ class ApiToken:
     Attributes:
         name: What it is for.
         role: What it may do.
+        owner: Name of its person.
         expires_at: From then on it opens nothing; None: until it is revoked.
         used_at: When it was last used, to within five minutes; None: never.
     """
@@ -125,6 +126,7 @@ class ApiToken:
     id: str
     name: str
     role: Role
+    owner: str
     created_at: datetime
     expires_at: datetime | None
     used_at: datetime | None

@@ -12,6 +12,7 @@ from takings.accounts import ROLES, Action, Invitation, Person
 from takings.accounts.passwords import SHORTEST
 from takings.errors import Invalid
 from takings.web.context import App, Flash, FromApp, FromForm, FromReader, Reader, Who, go, show
+from takings.web.pages.profile import Token, tokens_of
 from takings.web.pages.sign_in import opened, throttle
 
 _ADMIN = {"who": Action.MANAGE_PEOPLE}
@@ -25,11 +26,13 @@ class PeoplePage:
         you: Id of the reader.
         link: Address of an invitation made just now: it is shown this once.
         link_email: For whom.
+        tokens: Everybody's tokens of the API, the newest first.
         error: Why inviting did not work, in the reader's language.
     """
 
     people: tuple[Person, ...]
     invitations: tuple[Invitation, ...]
+    tokens: tuple[Token, ...]
     roles: tuple[str, ...]
     you: str
     email: str = ""
@@ -102,6 +105,12 @@ def revoke(app: FromApp, reader: FromReader, invitation_id: FromPath[str]) -> Re
     return _done(lambda: app.people.revoke_invitation(reader.signed_in, invitation_id), "accounts.invitation_revoked")
 
 
+@post("/admin/people/tokens/{token_id:str}/revoke", opt=_ADMIN, sync_to_thread=True, status_code=200)
+def revoke_token(app: FromApp, reader: FromReader, token_id: FromPath[str]) -> Response[Any]:
+    """Make anybody's token worthless."""
+    return _done(lambda: app.tokens.revoke_any(reader.signed_in, token_id), "accounts.token_revoked")
+
+
 @get("/invitation/{token:str}", opt={"who": Who.PUBLIC}, sync_to_thread=True)
 def invited(app: FromApp, reader: FromReader, token: FromPath[str]) -> Response[Any]:
     """Show what the invitation offers."""
@@ -151,6 +160,7 @@ def _page(
     return PeoplePage(
         people=tuple(app.people.list(by)),
         invitations=tuple(app.people.invitations(by)),
+        tokens=tokens_of(reader, app.tokens.every(by)),
         roles=ROLES,
         you=by.id,
         email=email,
@@ -166,4 +176,4 @@ def _invitation(reader: Reader, offered: Invitation, name: str = "", error: str 
     return InvitationPage(email=offered.email, role=offered.role, company=firm, name=name, error=error)
 
 
-routes = [people, invite, change_role, disable, enable, revoke, invited, join]
+routes = [people, invite, change_role, disable, enable, revoke, revoke_token, invited, join]

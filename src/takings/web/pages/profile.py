@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -161,6 +162,22 @@ def revoke_token(app: FromApp, reader: FromReader, token_id: FromPath[str]) -> R
     return go("/profile", Flash("success", "accounts.token_revoked"))
 
 
+def tokens_of(reader: Reader, tokens: Iterable[ApiToken]) -> tuple[Token, ...]:
+    """Return tokens as a page shows them."""
+    words = reader.words
+    return tuple(
+        Token(
+            token=one,
+            used=words.moment(one.used_at) if one.used_at else words("accounts.token_unused"),
+            ends=words.day((one.expires_at - timedelta(seconds=1)).astimezone(words.zone).date())
+            if one.expires_at
+            else words("accounts.token_lasts"),
+            over=one.expires_at is not None and one.expires_at <= reader.now,
+        )
+        for one in tokens
+    )
+
+
 def _day(text: str) -> date | None:
     """Read the last day of a token; none where none is given.
 
@@ -184,7 +201,7 @@ def _making(reader: Reader, **typed: str) -> Making:
 
 
 def _page(app: App, reader: Reader, *, making: Making | None = None, error: str | None = None) -> ProfilePage:
-    person, words = reader.signed_in, reader.words
+    person = reader.signed_in
     here = Sessions.name_of(reader.token) if reader.token else ""
     return ProfilePage(
         name=person.name,
@@ -197,17 +214,7 @@ def _page(app: App, reader: Reader, *, making: Making | None = None, error: str 
             Place(session=session, browser=describe(session.user_agent), is_here=session.id == here)
             for session in app.sessions.list(person)
         ),
-        tokens=tuple(
-            Token(
-                token=one,
-                used=words.moment(one.used_at) if one.used_at else words("accounts.token_unused"),
-                ends=words.day((one.expires_at - timedelta(seconds=1)).astimezone(words.zone).date())
-                if one.expires_at
-                else words("accounts.token_lasts"),
-                over=one.expires_at is not None and one.expires_at <= reader.now,
-            )
-            for one in app.tokens.list(person)
-        ),
+        tokens=tokens_of(reader, app.tokens.list(person)),
         making=making or _making(reader),
         error=error,
     )
