@@ -122,7 +122,8 @@ class Figures:
 
     def summed(self) -> frozenset[str]:
         """Return the models of which sums by day are kept, because they have many lines; none before they are built."""
-        return frozenset() if FILLINGS not in self._state() else self._summed()
+        still = self.still()
+        return frozenset() if FILLINGS not in still._state() else still._summed()
 
     def answer(self, question: Question, by: str | None = None) -> list[Figure]:
         """Return a measure in each currency, or in each currency and group.

@@ -286,7 +286,8 @@ class Reports:
 
     def _summed(self) -> frozenset[str]:
         """Return the models with many lines, whose sums by day are kept."""
-        return frozenset() if self._figures is None else self._figures.summed()
+        figures = self._figures
+        return frozenset() if figures is None else self._cached(("summed",), lambda _: figures.summed())
 
     def _points(self, question: Question, days: Days) -> tuple[tuple[Point, ...], tuple[Detail, ...]]:
         sums: dict[date, dict[str, Sum]] = {}
