@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from takings import app, log, settings
 from takings.app import App
 from takings.connections import connected, families, key_credentials, own_standings, reach, read_key
 from takings.simulator.process import Simulator
+from takings.sync import Maintenance
 
 AT_ONCE = 4  # as many as the worker takes
 
@@ -96,13 +98,24 @@ def work(key: str, loads: int) -> None:
 
 
 def everyone(parts: App, ids: list[str]) -> str:
-    """Do what is due for each, some side by side; say how it came out."""
+    """Do what is due for each, some side by side, while the warehouse is kept in order as the worker does; say how it came out."""
+    over, keep = threading.Event(), Maintenance(parts.warehouse, parts.settings, parts.clock)
 
     def one(id: str) -> str:
         return str(parts.sync.run_once(id, patient=True).state)
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        states = list(pool.map(one, ids))
+    def order() -> None:
+        while not over.wait(1):
+            keep.tick()
+
+    keeping = threading.Thread(target=order)
+    keeping.start()
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            states = list(pool.map(one, ids))
+    finally:
+        over.set()
+        keeping.join()
     return ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
 
 
