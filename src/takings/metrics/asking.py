@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fractions import Fraction
@@ -115,5 +115,9 @@ class Ranking:
 
     def largest(self, place: int, limit: int) -> list[Figure]:
         """Return the largest groups of the measure at a place, the largest first."""
-        there = [held[place] for held in self.figures.values() if held[place].lines]
-        return sorted(there, key=lambda one: (-abs(one.amount), one.group is None, one.group or ""))[:limit]
+        return largest_first(held[place] for held in self.figures.values() if held[place].lines)[:limit]
+
+
+def largest_first(figures: Iterable[Figure]) -> list[Figure]:
+    """Return figures by size, whatever their sign; those of one size by group."""
+    return sorted(figures, key=lambda one: (-abs(one.amount), one.group is None, one.group or ""))

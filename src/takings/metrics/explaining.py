@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 from takings.clock import Clock
 from takings.errors import Invalid, Unavailable
-from takings.metrics.asking import Contribution, Figure, Question, Ranking, Value
+from takings.metrics.asking import Contribution, Figure, Question, Ranking, Value, largest_first
 from takings.metrics.builder import FAILED, FILLINGS
 from takings.metrics.foreseeing import Noted, as_text, at_once, bound
 from takings.metrics.model import KNOWN_AT, LINE_COLUMNS, MANY, WINDOWS, Derived, Measure, Model
@@ -35,6 +35,7 @@ from takings.warehouse import Warehouse
 _FIRST: Final = date(1, 1, 1)
 _KEPT: Final = 512  # answers remembered
 _KEPT_ROWS: Final = 5_000  # and no larger ones
+_LISTED_ROWS: Final = 200  # of lists of lines, whose rows are wide
 
 
 _Key = tuple[str, str | None, date | None]
@@ -91,7 +92,8 @@ class Figures:
     def foreseeing(self) -> Iterator[None]:
         """Note what is asked meanwhile instead of answering it, then ask all of it at once: a dozen questions cost little more than one.
 
-        Sums that are asked for in it come out empty; they are right when they are asked for again afterwards.
+        Sums that are asked for in it come out empty; they are right when they are asked for again afterwards. Only of what
+        :meth:`still` returned: nobody else may ask meanwhile.
 
         Raises:
             Unavailable: The models have not been built yet.
@@ -162,10 +164,7 @@ class Figures:
         if by not in MANY:
             measure = self._registry.measure(question.measure)
             groups = self.answer(replace(question, start=None) if measure.sum == "stock" else question, by)
-            groups = [one for one in groups if one.currency == question.currency or question.currency is None]
-            return sorted(groups, key=lambda one: (-abs(one.amount), one.group is None, one.group or ""))[:limit], len(
-                groups
-            )
+            return largest_first(groups)[:limit], len(groups)
         (found,) = self.rankings([question], by, limit)
         return found.largest(0, limit), found.counts[0]
 
@@ -480,11 +479,13 @@ class Figures:
             rows = self._listed.get(key)
         if rows is None:
             rows = self.ask(sql, values)
-            self._remember(self._listed, key, rows)
+            self._remember(self._listed, key, rows, _LISTED_ROWS)
         return rows
 
-    def _remember(self, kept: OrderedDict[tuple[Any, ...], Any], key: tuple[Any, ...], found: Sized) -> None:
-        if len(found) > _KEPT_ROWS:
+    def _remember(
+        self, kept: OrderedDict[tuple[Any, ...], Any], key: tuple[Any, ...], found: Sized, most: int = _KEPT_ROWS
+    ) -> None:
+        if len(found) > most:
             return
         with self._lock:
             kept[key] = found
