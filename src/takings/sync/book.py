@@ -454,9 +454,12 @@ class RunBook:
             self._write_rows(db, run, rows, now)
 
     def _write_rows(self, db: sa.Connection, run: Run, rows: Mapping[str, int], now: datetime) -> None:
-        for table, count in rows.items():
-            key = {"connection_id": run.connection_id, "table_name": table}
-            self._upsert(db, table_rows, key, {"rows": count, "updated_at": now})
+        self._upsert(
+            db,
+            table_rows.c.table_name,
+            run.connection_id,
+            [{"table_name": table, "rows": count, "updated_at": now} for table, count in rows.items()],
+        )
 
     def end(
         self,
@@ -558,8 +561,10 @@ class RunBook:
 
     def _write_lists(self, db: sa.Connection, run: Run, lists: Iterable[ListProgress], *, begun: bool = False) -> None:
         now = self._clock.now()
+        rows: list[dict[str, Any]] = []
         for known in lists:
             values: dict[str, Any] = {
+                "list": known.list,
                 "table_name": known.table,
                 "state": known.state,
                 "reason": known.reason[:_REASON_CHARS] if known.reason else None,
@@ -578,12 +583,31 @@ class RunBook:
                 values["state_since"] = now
             if known.state == "complete" and known.list != EVENTS:
                 values["complete_as_of"] = run.started_at
-            self._upsert(db, list_states, {"connection_id": run.connection_id, "list": known.list}, values)
+            rows.append(values)
+        self._upsert(db, list_states.c.list, run.connection_id, rows)
 
-    def _upsert(self, db: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> None:
-        where = [table.c[name] == value for name, value in key.items()]
-        if not db.execute(sa.update(table).where(*where).values(**values)).rowcount:
-            db.execute(sa.insert(table).values(**key, **values))
+    def _upsert(
+        self, db: sa.Connection, key: sa.Column[str], connection_id: str, rows: Sequence[dict[str, Any]]
+    ) -> None:
+        """Write rows of one connection, each with its ``key``, in a statement for each set of columns, not one for each row."""
+        if not rows:
+            return
+        table = key.table
+        mine = table.c.connection_id == connection_id
+        known = set(db.execute(sa.select(key).where(mine, key.in_([row[key.name] for row in rows]))).scalars())
+        alike: dict[tuple[bool, tuple[str, ...]], list[dict[str, Any]]] = {}
+        for row in rows:
+            alike.setdefault((row[key.name] in known, tuple(row)), []).append(row)
+        for (is_known, columns), group in alike.items():
+            if not is_known:
+                db.execute(sa.insert(table), [{"connection_id": connection_id, **row} for row in group])
+                continue
+            # Names of columns are taken in an UPDATE: its values come under others.
+            change = sa.update(table).where(mine, key == sa.bindparam(f"new_{key.name}"))
+            values: dict[str, Any] = {column: sa.bindparam(f"new_{column}") for column in columns if column != key.name}
+            db.execute(
+                change.values(**values), [{f"new_{column}": value for column, value in row.items()} for row in group]
+            )
 
 
 def _closed(state: RunState, now: datetime, error: TakingsError | None) -> dict[str, Any]:

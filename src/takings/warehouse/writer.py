@@ -36,6 +36,9 @@ _SCHEMA = pa.schema(
     ]
 )
 _ATTEMPTS = 8
+_FILLED: Final = (
+    "SELECT DISTINCT v.resource FROM raw.versions AS v WHERE v.account = $1 AND v.livemode = $2 AND v.resource IN $3"
+)
 
 
 @dataclass(slots=True)
@@ -120,8 +123,8 @@ class Writer:
     def __init__(self, engine: Engine, tables: dict[str, Table]) -> None:
         self._engine = engine
         self._tables = tables
-        #: Tables that have, or had, rows: the others are asked nothing, since a question to an empty one is dear.
-        self._filled: set[str] = set()
+        #: Tables in which an owner has, or had, rows: the others are asked nothing, since a question to a table is dear.
+        self._filled: set[tuple[str, Scope]] = set()
         self._log = get("warehouse")
 
     def write(self, deliveries: Sequence[Delivery]) -> WriteResult:
@@ -233,10 +236,20 @@ class Writer:
         return result
 
     def _look_for_rows(self, session: Session, groups: dict[tuple[str, Scope], _Group]) -> None:
-        """See which of the tables have rows, at a session's moment. What has had some counts as filled for good."""
-        unknown = {name for name, _ in groups} - self._filled
-        if unknown:
-            self._filled |= unknown - self._engine.empty(session)
+        """See in which of the tables owners have rows, at a session's moment. What has had some counts as filled for good.
+
+        Every row has a version: one question to those of an owner answers for all tables. In a warehouse of many accounts, each
+        table has rows of somebody, and an account that is new would ask each of them for nothing.
+        """
+        empty: frozenset[str] | None = None
+        for scope in {scope for _, scope in groups}:
+            unknown = {name for name, whose in groups if whose == scope and (name, scope) not in self._filled}
+            if unknown and empty is None:
+                empty = self._engine.empty(session)
+            unknown -= empty or frozenset()
+            if unknown:
+                found = session.execute(_FILLED, [scope.account, scope.livemode, sorted(unknown)]).fetchall()
+                self._filled |= {(name, scope) for (name,) in found}
 
     def _judge(
         self, session: Session, table: Table, scope: Scope, group: _Group, change: TableChange
@@ -253,7 +266,7 @@ class Writer:
         if not group.newest:
             return keep, late, again
         here: dict[str, tuple[str, int, bool]] = {}
-        if table.resource.table in self._filled:
+        if (table.resource.table, scope) in self._filled:
             bounds = group.bounds(table)
             session.register("incoming", pa.table({"id": pa.array(list(group.newest), pa.string())}))
             if session.execute(table.any_known(bounds)).fetchone():
