@@ -8,7 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import import_module
@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from takings.errors import Invalid, Misconfigured, TakingsError, Unavailable, Unexpected
 from takings.warehouse.copying import copy_apart
+from takings.warehouse.spilling import Spill
 from takings.warehouse.upkeep import DataFile, due
 
 NAME = "warehouse"
@@ -127,6 +128,7 @@ class Engine(ABC):
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._spill = Spill(folder / "temporary")
         except OSError as error:
             raise Misconfigured(
                 "warehouse.folder", f"The folder {folder} cannot be made: {error.strerror}.", folder=str(folder)
@@ -134,7 +136,7 @@ class Engine(ABC):
         self._config: dict[str, str | bool | int | float | list[str]] = {
             "threads": threads,
             "memory_limit": f"{memory_mb}MB",
-            "temp_directory": str(folder / "temporary"),
+            "temp_directory": str(self._spill.folder),
             "preserve_insertion_order": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
@@ -233,9 +235,14 @@ class Engine(ABC):
             Unavailable: The disk is full.
         """
 
-    @abstractmethod
     def close(self) -> None:
         """Let go of files and memory."""
+        self._spill.close()
+
+    @property
+    def temporary(self) -> Path:
+        """Folder for files that nobody needs once this engine is closed."""
+        return self._spill.folder
 
     def building(self) -> AbstractContextManager[None]:
         """Let only one process at a time make or alter tables.
@@ -345,28 +352,30 @@ class Lake(Engine):
         self._lock, self._turn = threading.Lock(), threading.Lock()
         self._idle: list[Session] = []
         self._showing, self._shown = threading.Lock(), set[str]()
-        with mapped():
-            self._root = duckdb.connect(config=self._config)
-            for package, extension in (
-                ("duckdb_extension_ducklake", "ducklake"),
-                ("duckdb_extension_sqlite_scanner", "sqlite_scanner"),
-            ):
-                self._root.execute(f"LOAD '{_extension(package, extension)}'")
-            catalog, data = folder / CATALOG, folder / DATA
-            # Rows are never kept inside the catalog: a table for each of ours there makes every look-up slower.
-            attach = (
-                f"ATTACH 'ducklake:sqlite:{catalog}' AS {NAME} (DATA_PATH '{data}/', OVERRIDE_DATA_PATH true, "
-                "DATA_INLINING_ROW_LIMIT 0, META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 10000)"
-            )
-            with self.building():
-                fresh = not catalog.exists()
-                self._root.execute(attach)
-                if fresh:
-                    for option, value in _LAKE_OPTIONS:
-                        self._root.execute(f"CALL {NAME}.set_option('{option}', {value})")
+        with mapped(), self.building():
+            fresh = not (folder / CATALOG).exists()
+            self._root = self._opened()
+            if fresh:
+                for option, value in _LAKE_OPTIONS:
+                    self._root.execute(f"CALL {NAME}.set_option('{option}', {value})")
             # Answers to people's SQL may touch the lake's own files and nothing else on this machine.
             self._root.execute(f"SET allowed_directories = ['{folder}']")
             self._root.execute("SET enable_external_access = false")
+
+    def _opened(self, **changes: Any) -> duckdb.DuckDBPyConnection:
+        """Return an engine with the lake attached, ours but for some of its settings."""
+        root = duckdb.connect(config={**self._config, **changes})
+        for package, extension in (
+            ("duckdb_extension_ducklake", "ducklake"),
+            ("duckdb_extension_sqlite_scanner", "sqlite_scanner"),
+        ):
+            root.execute(f"LOAD '{_extension(package, extension)}'")
+        # Rows are never kept inside the catalog: a table for each of ours there makes every look-up slower.
+        root.execute(
+            f"ATTACH 'ducklake:sqlite:{self.folder / CATALOG}' AS {NAME} (DATA_PATH '{self.folder / DATA}/', "
+            "OVERRIDE_DATA_PATH true, DATA_INLINING_ROW_LIMIT 0, META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 10000)"
+        )
+        return root
 
     @contextmanager
     def session(self, *, write: bool) -> Iterator[Session]:
@@ -455,30 +464,42 @@ class Lake(Engine):
     def tidy(self, *, thorough: bool) -> int:
         """Write small files and those with deleted rows anew, a table at a time, until nothing is worth it."""
         done = 0
-        for _ in range(_ROUNDS):
-            jobs = due(self.files(), thorough=thorough)
-            for job in jobs:
-                with self.session(write=True) as session, mapped():
-                    # One thread merges in half the memory of two.
-                    session.execute("SET threads = 1")
-                    try:
+        with ExitStack() as open_:
+            merger: Session | None = None
+            for _ in range(_ROUNDS):
+                jobs = due(self.files(), thorough=thorough)
+                for job in jobs:
+                    merger = merger or open_.enter_context(self._merger())
+                    with self.turn(), mapped():
                         if job.kind == "merge":
-                            session.execute(
+                            merger.execute(
                                 f"CALL ducklake_merge_adjacent_files('{NAME}', $1, schema => $2, "
                                 "max_file_size => $3, max_compacted_files => 1)",
                                 [job.table, job.schema, int(job.limit)],
                             )
                         else:
-                            session.execute(
+                            merger.execute(
                                 f"CALL ducklake_rewrite_data_files('{NAME}', $1, schema => $2, delete_threshold => $3)",
                                 [job.table, job.schema, job.limit],
                             )
-                    finally:
-                        session.execute(f"SET threads = {self._config['threads']}")
-                done += 1
-            if not jobs:
-                break
+                    done += 1
+                if not jobs:
+                    break
         return done
+
+    @contextmanager
+    def _merger(self) -> Iterator[Session]:
+        """Open an engine of one thread beside ours: it merges in half the memory that two threads take.
+
+        To set the threads of an engine that others use stops it for good, now and then: it waits for a thread that waits, inside a
+        question to the lake's catalog, for the very setting.
+        """
+        with closing(Spill(self._spill.folder.parent)) as spill, mapped():
+            merger = self._opened(threads=1, temp_directory=str(spill.folder))
+            try:
+                yield merger
+            finally:
+                merger.close()
 
     def files(self) -> list[DataFile]:
         """Return every data file that the present state of a table has."""
@@ -549,6 +570,7 @@ class Lake(Engine):
             idle, self._idle = self._idle, []
         for session in (*idle, self._root):
             session.close()
+        super().close()
 
 
 _GATES: dict[Path, threading.RLock] = {}
@@ -654,9 +676,6 @@ class File(Engine):
         with self.session(write=True) as session, mapped():
             session.execute("CHECKPOINT")
             return _back_up("plain", self.path, label)
-
-    def close(self) -> None:
-        """Nothing stays open between sessions."""
 
 
 def _back_up(kind: str, file: Path, label: str) -> Path:

@@ -81,7 +81,7 @@ def rebuild(engine: Engine, table: Table, on_rows: Callable[[int], None] | None 
     Raises:
         Unavailable: The disk is full, or others hold the warehouse: the table is as it was.
     """
-    folder = engine.folder / "temporary" / "rebuild"
+    folder = engine.temporary / "rebuild"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
