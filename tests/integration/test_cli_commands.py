@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,11 +19,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 import structlog
 import time_machine
 
+from takings import app, settings
 from takings.cli import main
 from takings.simulator import Simulator
+from takings.store.schema import deliveries
 
 
 @dataclass(frozen=True)
@@ -295,6 +299,22 @@ def test_a_webhooks_address_and_secrets(connected: Run) -> None:
         "3210"
     ]
     assert connected("webhook", "Shop", "--add-secret", "rk_live_nothing").code == 2
+
+
+def test_what_a_webhook_let_go_is_said(connected: Run, home: Path) -> None:
+    assert connected("webhook", "Shop", "--json").json["let_go"] is None
+    with closing(app.build(settings.load({"TAKINGS_HOME": str(home)}))) as parts:
+        (connection,), now = parts.connections.all(), parts.clock.now()
+        with parts.store.write() as db:
+            gone = {"event_type": "customer.updated", "size_bytes": 100, "state": "let_go"}
+            rows = [{"id": f"{n}", "event_id": f"evt_{n}", "received_at": now - timedelta(hours=n)} for n in (1, 2)]
+            db.execute(
+                sa.insert(deliveries),
+                [{**gone, **row, "connection_id": connection.id, "handled_at": now} for row in rows],
+            )
+    said = connected("webhook", "Shop", "--json").json["let_go"]
+    assert said["events"] == 2 and said["since"] < said["until"] < said["at"]
+    assert "let go    2 since too many waited" in connected("webhook", "Shop").out
 
 
 def test_a_connection_that_is_not_there(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ def webhook(name: str, add_secret: str | None, remove: str | None, as_json: bool
         secrets = app.signing.all(connection.id)
         waiting = app.deliveries.pending(connection.id)
         last = next(iter(app.deliveries.recent(connection.id, 1)), None)
+        gone = app.deliveries.let_go(connection.id)
         url = address(app.settings, connection.id)
         now = app.clock.now()
     if as_json:
@@ -55,6 +57,7 @@ def webhook(name: str, add_secret: str | None, remove: str | None, as_json: bool
                 "secrets": [{"ending": one.ending, "added_at": one.added_at} for one in secrets],
                 "waiting": waiting,
                 "last_received_at": None if last is None else last.received_at,
+                "let_go": None if gone is None else asdict(gone),
             }
         )
         return
@@ -64,6 +67,10 @@ def webhook(name: str, add_secret: str | None, remove: str | None, as_json: bool
     if not secrets:
         click.echo("secret    none: nothing is accepted (takings webhook NAME --add-secret -)")
     click.echo(f"events    {waiting:,} waiting, the last came {ago(None if last is None else last.received_at, now)}")
+    if gone is not None:
+        click.echo(
+            f"let go    {gone.events:,} since too many waited, the last {ago(gone.at, now)}: Stripe's list of events tells the same"
+        )
 
 
 def _given(secret: str) -> str:
