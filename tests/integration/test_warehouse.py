@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +19,9 @@ from hypothesis import strategies as st
 from takings import settings as takings_settings
 from takings.catalog.model import Catalog, Field, Resource
 from takings.errors import Invalid, Unavailable
-from takings.warehouse import Delivery, Item, Scope, Warehouse
+from takings.warehouse import Delivery, Item, Scope, Warehouse, integrity
+from takings.warehouse.integrity import Span
+from takings.warehouse.tables import Table
 
 OWNER = Scope("acct_1", True)
 OTHER = Scope("acct_1", False)
@@ -370,3 +373,25 @@ def test_new_columns_of_a_newer_catalogue_are_added(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     _write_many(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+
+
+@pytest.mark.parametrize(
+    ("spans", "found"),
+    [
+        ([(None, None)], range(10)),
+        ([(3, 5)], (3, 4)),
+        ([(None, 2), (8, None)], (0, 1, 8, 9)),
+        ([(1, 3), (2, 4), (7, 8)], (1, 2, 3, 7)),
+        ([(6, None), (2, 3)], (2, 6, 7, 8, 9)),
+        ([(4, 4), (20, 30)], ()),
+    ],
+)
+def test_rows_of_several_ranges_of_time_are_asked_for_at_once(
+    warehouse: Warehouse, spans: list[Span], found: Iterable[int]
+) -> None:
+    warehouse.writer().write([delivery(*map(charge, range(10)))])
+    begin = 1_700_000_000
+    asked = [(None if a is None else begin + a, None if b is None else begin + b) for a, b in spans]
+    within = integrity.within(Table(CATALOG.resources["charges"]), asked)
+    rows = warehouse.query(f"SELECT t.id FROM stripe.charges AS t WHERE t._livemode{within} ORDER BY t.created").rows
+    assert rows == [(f"ch_{number}",) for number in found]

@@ -223,7 +223,7 @@ class Comparing:
         stretch = group.stretch
         table = self._catalog.endpoint(stretch.list).table
         typed = self._tables[table]
-        span = within(typed, stretch.start, stretch.end) if stretch.bounded else ""
+        span = within(typed, [(stretch.start, stretch.end)]) if stretch.bounded else ""
         rows = session.execute(
             f"SELECT t.id, t._hash, t._version_at, t._deleted_at IS NOT NULL FROM {typed.name} AS t "
             f"WHERE t._account = $account AND t._livemode = $livemode{span}",

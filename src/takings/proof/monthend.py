@@ -268,7 +268,7 @@ class MonthEnd:
         table = self._tables[name]
         span = (None, None) if whole else (to_unix(start), to_unix(end))
         owner = {"account": scope.account, "livemode": scope.livemode}
-        own = session.execute(integrity.fingerprint(table, *span), owner).fetchone()
+        own = session.execute(integrity.fingerprint(table, [span]), owner).fetchone()
         every = session.execute(f"SELECT count(*) FROM {table.name} AS t WHERE {_OWN}", owner).fetchone()
         key = (name, scope, span, own, every)
         now = self._clock.monotonic()
@@ -279,7 +279,7 @@ class MonthEnd:
         rows, kinds = soundness.unsound(session, table, scope, [span], whole=whole)
         asked = {**owner, "table": name}
         if not whole:
-            doubled = session.execute(integrity.doubled(table, *span), owner).fetchall()
+            doubled = session.execute(integrity.doubled(table, [span]), owner).fetchall()
             kinds["duplicate"] |= {row[0] for row in doubled}
         lost = dict(session.execute(integrity.lost(table), asked).fetchall())
         here = sorted(kinds["altered"] | kinds["duplicate"])

@@ -13,11 +13,10 @@ from takings.clock import to_unix
 from takings.sync.findings import Kind
 from takings.warehouse import Scope, integrity
 from takings.warehouse.engine import Session
+from takings.warehouse.integrity import Span
 from takings.warehouse.model import content_hash
 from takings.warehouse.tables import Table
 
-Span = tuple[int | None, int | None]
-"""Rows made from one second on, and before another; None: no bound."""
 _BATCH: Final = 2_000
 _COMPARED: Final = frozenset(("VARCHAR", "BIGINT", "BOOLEAN", "TIMESTAMP WITH TIME ZONE"))
 
@@ -37,17 +36,16 @@ def unsound(
     found: dict[Kind, set[str]] = {"altered": set(), "duplicate": set(), "missing": set()}
     asked = {"account": scope.account, "livemode": scope.livemode, "table": table.resource.table}
     rows = 0
-    for start, end in spans:
-        if whole:
-            for kind, identifier in session.execute(integrity.unsound(table), asked).fetchall():
-                found[kind].add(identifier)
-        else:
-            altered = session.execute(integrity.altered(table, start, end), asked).fetchall()
-            found["altered"].update(row[0] for row in altered)
-        session.execute(integrity.payloads(table, start, end), asked)
-        while batch := session.fetchmany(_BATCH):
-            rows += len(batch)
-            found["altered"].update(row[0] for row in batch if content_hash(row[2].encode()) != row[1])
+    if whole:
+        for kind, identifier in session.execute(integrity.unsound(table), asked).fetchall():
+            found[kind].add(identifier)
+    else:
+        altered = session.execute(integrity.altered(table, spans), asked).fetchall()
+        found["altered"].update(row[0] for row in altered)
+    session.execute(integrity.payloads(table, spans), asked)
+    while batch := session.fetchmany(_BATCH):
+        rows += len(batch)
+        found["altered"].update(row[0] for row in batch if content_hash(row[2].encode()) != row[1])
     return rows, found
 
 

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from takings.warehouse.tables import Table, quote
 
 _OWNER = "t._account = $account AND t._livemode = $livemode"
 
 
-def within(table: Table, start: int | None, end: int | None) -> str:
-    """Return the condition, to follow others, that rows ``t`` were made in a range of Unix seconds; empty for none."""
+Span = tuple[int | None, int | None]
+"""Rows made from one second on, and before another; None: no bound."""
+
+ALL: Final[tuple[Span, ...]] = ((None, None),)
+"""Every row, whenever it was made."""
+
+
+def within(table: Table, spans: Sequence[Span]) -> str:
+    """Return the condition, to follow others, that rows ``t`` were made in one of some ranges; empty where that is all rows."""
     moment = table.resource.created_field or ("created" if table.resource.created else None)
-    if moment is None:
+    if moment is None or (None, None) in spans:
         return ""
-    after = "" if start is None else f" AND t.{quote(moment)} >= to_timestamp({start:d})"
-    return after + ("" if end is None else f" AND t.{quote(moment)} < to_timestamp({end:d})")
+    column = f"t.{quote(moment)}"
+    starts, ends = ([edge for edge in edges if edge is not None] for edges in zip(*spans, strict=True))
+    # What bounds all ranges is said first: by that, files are passed over.
+    widest = (
+        min(starts) if len(starts) == len(spans) else None,
+        max(ends) if len(ends) == len(spans) else None,
+    )
+    either = " OR ".join(_between(column, span) for span in spans)
+    return "".join(f" AND {one}" for one in (_between(column, widest), f"({either})" if len(spans) > 1 else "") if one)
+
+
+def _between(column: str, span: Span) -> str:
+    start, end = span
+    after = [] if start is None else [f"{column} >= to_timestamp({start:d})"]
+    return " AND ".join(after + ([] if end is None else [f"{column} < to_timestamp({end:d})"]))
 
 
 def _theirs(table: Table, span: str) -> str:
@@ -23,7 +46,7 @@ def _theirs(table: Table, span: str) -> str:
     )
 
 
-def altered(table: Table, start: int | None = None, end: int | None = None) -> str:
+def altered(table: Table, spans: Sequence[Span] = ALL) -> str:
     """Return the question for ids of typed rows that are not what the version they name says, or name none.
 
     Each version is typed anew as it was when it came; what is compared is a hash of all columns, so that memory stays
@@ -31,10 +54,9 @@ def altered(table: Table, start: int | None = None, end: int | None = None) -> s
 
     Args:
         table: Which.
-        start: Only rows made from this second on; None: no bound.
-        end: Only rows made before this second; None: no bound.
+        spans: Only rows made in one of these ranges, of which there is at least one.
     """
-    span = within(table, start, end)
+    span = within(table, spans)
     incoming = (
         "SELECT v.id AS id, v.payload AS payload, v.parent AS parent, v.hash AS hash, v.account AS account, "
         "v.livemode AS livemode, v.as_of AS as_of, v.known_at AS known_at, "
@@ -50,9 +72,9 @@ def altered(table: Table, start: int | None = None, end: int | None = None) -> s
     )
 
 
-def payloads(table: Table, start: int | None = None, end: int | None = None) -> str:
+def payloads(table: Table, spans: Sequence[Span] = ALL) -> str:
     """Return the question for id, hash and payload of each version that a typed row names. Arguments as of :func:`altered`."""
-    span = within(table, start, end)
+    span = within(table, spans)
     return (
         f"SELECT v.id AS id, v.hash AS hash, v.payload AS payload FROM raw.versions AS v WHERE {_theirs(table, span)}"
     )
@@ -95,19 +117,19 @@ def lost(table: Table) -> str:
     )
 
 
-def fingerprint(table: Table, start: int | None = None, end: int | None = None) -> str:
+def fingerprint(table: Table, spans: Sequence[Span] = ALL) -> str:
     """Return the question for count and two sums of hashes that change with any value of any row. Arguments as of :func:`altered`."""
     mine = ", ".join(f"t.{quote(name)}" for name, _ in table.columns)
     return (
         f"SELECT count(*) AS n, bit_xor(hash({mine})) AS x, CAST(sum(hash({mine})) AS VARCHAR) AS s "
-        f"FROM {table.name} AS t WHERE {_OWNER}{within(table, start, end)}"
+        f"FROM {table.name} AS t WHERE {_OWNER}{within(table, spans)}"
     )
 
 
-def doubled(table: Table, start: int | None = None, end: int | None = None) -> str:
+def doubled(table: Table, spans: Sequence[Span] = ALL) -> str:
     """Return the question for ids that more than one typed row bears. Arguments as of :func:`altered`."""
     return (
-        f"SELECT t.id AS id FROM {table.name} AS t WHERE {_OWNER}{within(table, start, end)} "
+        f"SELECT t.id AS id FROM {table.name} AS t WHERE {_OWNER}{within(table, spans)} "
         "GROUP BY t.id HAVING count(*) > 1"
     )
 
