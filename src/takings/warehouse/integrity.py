@@ -65,10 +65,11 @@ def altered(table: Table, spans: Sequence[Span] = ALL) -> str:
     columns = [quote(name) for name, _ in table.columns if not name.startswith("_")]
     mine = ", ".join(f"t.{name}" for name in columns)
     said = ", ".join(f"s.{name}" for name in columns)
+    # Joined on values worked out before: a condition that computes with both sides is planned as a join on every column.
     return (
-        f"SELECT t.id AS id FROM {table.name} AS t WHERE {_OWNER}{span} AND NOT EXISTS (SELECT 1 FROM "
-        f"(SELECT s.id AS id, s._hash AS hash, hash({said}) AS said FROM ({table.typed(incoming)}) AS s) AS x "
-        f"WHERE x.id = t.id AND x.hash = t._hash AND x.said = hash({mine}))"
+        f"SELECT m.id AS id FROM (SELECT t.id AS id, t._hash AS hash, hash({mine}) AS said FROM {table.name} AS t "
+        f"WHERE {_OWNER}{span}) AS m ANTI JOIN (SELECT s.id AS id, s._hash AS hash, hash({said}) AS said "
+        f"FROM ({table.typed(incoming)}) AS s) AS x ON x.id = m.id AND x.hash = m.hash AND x.said = m.said"
     )
 
 
