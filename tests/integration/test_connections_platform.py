@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -124,11 +124,15 @@ def test_the_accounts_of_a_platform_are_found_and_read_with_its_key(house: House
     assert len({one.name for one in children.values()}) == COUNT
     for account, one in children.items():
         assert account.encode() in house.reads(one)
-        assert (one.limiter_key, one.pool_account_id) == (platform.account_id, platform.account_id)
+        assert one.pool_account_id == platform.account_id
         assert (one.state, one.livemode, one.sync_wanted_at is not None) == ("active", True, True)
-    assert platform.limiter_key == platform.account_id
+    assert platform.pool_account_id == platform.account_id
     assert used(house.store, platform.account_id, True, 0) >= 1
     assert used(house.store, next(iter(children)), True, 0) == 0
+    # What is granted to one is there for all: with a grant for each, a request a grant would go.
+    limiters = {house.service.limiter(one) for one in (platform, *children.values())}
+    assert len(limiters) == 1
+    assert house.service.limiter(replace(platform, livemode=False)) not in limiters
     again = house.service.discover(platform.id)
     assert (again.added, again.gone, again.returned, again.listed) == ((), (), (), COUNT)
 
@@ -312,7 +316,7 @@ def test_an_account_with_a_key_of_its_own_is_left_to_it(house: House) -> None:
 def test_one_connected_account_alone_uses_its_platforms_rate(house: House) -> None:
     account = next(iter(house.stripe.connected()))
     made = house.joined(house.stripe.platform_key, account)
-    assert (made.account_id, made.limiter_key, made.platform_id) == (account, house.stripe.platform, None)
+    assert (made.account_id, made.pool_account_id, made.platform_id) == (account, house.stripe.platform, None)
     assert refused(lambda: house.service.follow_accounts(house.admin, made.id)).code == "connections.no_platform"
 
 
@@ -340,7 +344,7 @@ def test_the_key_of_an_organisation_opens_the_accounts_that_are_named(house: Hou
     for one in every:
         held = house.service.credentials(one.id)
         assert (held.context, held.account, one.platform_id) == (True, one.account_id, None)
-        assert one.limiter_key == one.account_id
+        assert one.pool_account_id == one.account_id
         assert one.account_id.encode() in house.reads(one)
     assert made.name == "First"
     assert refused(lambda: house.joined(key, others[0])).code == "connections.already"
@@ -362,7 +366,7 @@ def test_a_platform_within_an_organisation(house: House) -> None:
     account, child = next(iter(house.children(platform).items()))
     assert house.service.credentials(child.id).account == f"{house.stripe.platform}/{account}"
     assert account.encode() in house.reads(child)
-    assert child.limiter_key == house.stripe.platform
+    assert child.pool_account_id == house.stripe.platform
 
 
 def test_the_chore_finds_what_is_due(house: House) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from takings.connections.tokens import Token, Tokens
 from takings.errors import Invalid
 from takings.log import get
 from takings.settings import Settings
-from takings.store import Store, Vault
+from takings.store import SharedLimiter, Store, Vault
 from takings.store.schema import connections
 from takings.stripe import Limiter, Request, Stripe
 
@@ -56,6 +57,8 @@ class Book:
         self._log = get("connections")
         self.authorization = Authorization(store, settings, clock)
         self._tokens = Tokens(store, vault, clock, self.authorization.renew)
+        self._limiters: dict[tuple[str, bool], SharedLimiter] = {}
+        self._making_limiters = threading.Lock()
 
     def all(self) -> list[Connection]:
         """Return every connection, by name."""
@@ -108,6 +111,18 @@ class Book:
             clock=self._clock,
             on_request=on_request,
         )
+
+    def limiter(self, connection: Connection) -> SharedLimiter:
+        """Return what keeps requests for a connection within Stripe's rate: one for all that Stripe counts together.
+
+        Each limiter has half a second's requests granted at once. If each of a platform's accounts had one of its own and used a
+        single request of that, all of them together would come to two requests a second.
+        """
+        key = (connection.pool_account_id, connection.livemode)
+        with self._making_limiters:
+            if key not in self._limiters:
+                self._limiters[key] = SharedLimiter(self._store, key[0], self._settings, key[1], self._clock)
+            return self._limiters[key]
 
     # For the acts
 

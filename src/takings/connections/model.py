@@ -82,11 +82,6 @@ class Connection:
         """Account whose rate and read allocation its requests count against: the platform's, for connected ones."""
         return self.pool_account or self.account_id
 
-    @property
-    def limiter_key(self) -> str:
-        """What one limiter is shared under."""
-        return self.pool_account_id
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListAccess:

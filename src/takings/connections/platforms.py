@@ -19,7 +19,7 @@ from takings.connections.marking import Marking
 from takings.connections.model import ACCOUNTS, Connection, Credentials, Discovery, Found
 from takings.connections.probe import account_of, is_refusal
 from takings.errors import Invalid, Refused, TakingsError, Unexpected
-from takings.store import RequestCounter, SharedLimiter
+from takings.store import RequestCounter
 from takings.store.schema import connections
 from takings.stripe import Limiter, Stripe
 
@@ -81,7 +81,7 @@ class Platforms(Marking):
         platform = self.get(connection_id)
         if not platform.follows_accounts or platform.state not in _RUNNING:
             return Discovery()
-        limiter = SharedLimiter(self._store, platform.limiter_key, self._settings, platform.livemode, self._clock)
+        limiter = self.limiter(platform)
         counter = RequestCounter(self._store, platform.pool_account_id, platform.livemode, self._clock)
         try:
             with closing(self.client(platform, limiter=limiter, on_request=counter)) as stripe:

@@ -24,7 +24,7 @@ from takings.proof.model import Asked, Part, PartState, Verification, verdict
 from takings.proof.reading import Reader
 from takings.proof.standing import FindingsKept
 from takings.settings import Settings
-from takings.store import RequestCounter, SharedLimiter, Store
+from takings.store import RequestCounter, Store
 from takings.stripe import Stripe
 from takings.sync import EVENTS, Finding, FollowBook, RunBook, Standing, Stretch, StretchBook, plan
 from takings.sync.agenda import comparing
@@ -196,9 +196,8 @@ class Proof:
         stop: threading.Event,
         tell: Callable[[Progress], None],
     ) -> Iterator[_Work]:
-        pool = connection.pool_account_id
-        limiter = SharedLimiter(self._store, pool, self._settings, connection.livemode, self._clock)
-        counter = RequestCounter(self._store, pool, connection.livemode, self._clock, "verify")
+        limiter = self._connections.limiter(connection)
+        counter = RequestCounter(self._store, connection.pool_account_id, connection.livemode, self._clock, "verify")
         try:
             with closing(self._connections.client(connection, limiter=limiter, on_request=counter)) as stripe:
                 cycle = Cycle(

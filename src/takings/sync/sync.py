@@ -17,7 +17,7 @@ from takings.connections import Connection, Connections, Deliveries
 from takings.errors import Invalid, Refused, TakingsError, Unavailable
 from takings.log import get
 from takings.settings import Settings
-from takings.store import RequestCounter, SharedLimiter, Store
+from takings.store import RequestCounter, Store
 from takings.stripe import Stripe
 from takings.sync import budget, plan
 from takings.sync.book import ListProgress, Lost, Run, RunBook, RunState
@@ -167,9 +167,8 @@ class Sync:
     def _opened(self, connection_id: str, stop: threading.Event, patient: bool) -> Iterator[_At]:
         """Give what is needed to work on a connection; credentials that are refused are noted."""
         connection = self._connections.get(connection_id)
-        pool = connection.pool_account_id
-        limiter = SharedLimiter(self._store, pool, self._settings, connection.livemode, self._clock)
-        counter = RequestCounter(self._store, pool, connection.livemode, self._clock)
+        limiter = self._connections.limiter(connection)
+        counter = RequestCounter(self._store, connection.pool_account_id, connection.livemode, self._clock)
         try:
             with closing(self._connections.client(connection, limiter=limiter, on_request=counter)) as stripe:
                 yield _At(connection, stripe, counter, stop, patient)
