@@ -26,7 +26,7 @@ from takings.cli import main
 from takings.connections import Credentials
 from takings.errors import Invalid, NotFound, Unavailable
 from takings.metrics import Builder, Built, Derived, Figures, Keeping, Question, Registry, aging, rolling
-from takings.metrics.policies import DEFAULT
+from takings.metrics.policies import BUILT_IN, DEFAULT
 from takings.metrics.steps import fill
 from takings.reports import missing_of
 from takings.simulator import Simulator
@@ -676,17 +676,26 @@ def test_the_largest_groups_of_several_measures_are_those_of_each(parts: app.App
 def test_the_worker_keeps_figures_in_step_but_not_all_of_the_time(furnished: Path) -> None:
     clock = MovableClock()
     with closing(app.build(settings.load({"TAKINGS_HOME": str(furnished)}), clock)) as made:
-        builder = Builder(made.warehouse, made.registry.only("money_lines", "fee_lines"), clock)
-        keeping = Keeping(builder, made.zone, clock)
+        chosen, zone = [DEFAULT], ["UTC"]
+        registry = made.registry.only("money_lines", "mrr_lines")
+        builder = Builder(made.warehouse, registry, clock, policy=lambda: chosen[0])
+        keeping = Keeping(builder, lambda: zone[0], clock)
         assert keeping.tick() == ()  # nothing to make anything of
         write_charge(made.warehouse, "txn_1", 9, clock.now())
-        assert {one.model for one in keeping.tick()} == {"fee_lines", "money_lines"}
+        assert {one.model for one in keeping.tick()} == {"money_lines", "mrr_lines"}
         assert [one.amount for one in made.figures.answer(Question("gross_volume"))] == [9]
         write_charge(made.warehouse, "txn_2", 9, clock.now())
         assert keeping.tick() == ()  # not yet
-        later = Keeping(builder, made.zone, clock)
-        assert {one.model for one in later.tick()} >= {"money_lines"}
+        zone[0] = "Pacific/Auckland"  # people wait for what they have chosen
+        assert {one.model for one in keeping.tick()} == {"money_lines", "mrr_lines"}
         assert [one.amount for one in made.figures.answer(Question("gross_volume"))] == [18]
+        write_charge(made.warehouse, "txn_3", 9, clock.now())
+        assert keeping.tick() == ()
+        later = Keeping(builder, lambda: zone[0], clock)
+        assert {one.model for one in later.tick()} == {"money_lines"}
+        assert later.tick() == ()
+        chosen[0] = BUILT_IN["conservative"]
+        assert {one.model for one in later.tick()} == {"mrr_lines"}
 
 
 def test_receivables_today_are_what_open_invoices_have_remaining(parts: app.App) -> None:

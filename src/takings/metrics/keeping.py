@@ -9,6 +9,7 @@ from takings.clock import Clock
 from takings.errors import TakingsError, Unavailable
 from takings.log import get
 from takings.metrics.builder import Builder, Built
+from takings.metrics.policies import Policy
 
 EVERY_S: Final = 60.0
 """Least time between two builds, in seconds."""
@@ -19,6 +20,8 @@ SHARE: Final = 0.05
 class Keeping:
     """Builds what is stale, neither more often than :data:`EVERY_S` says nor for a larger part of the time than :data:`SHARE`.
 
+    Where people have chosen another zone or policy it builds at once: they wait for it, and it is seldom.
+
     Args:
         builder: What builds.
         zone: Gives the reporting zone.
@@ -28,6 +31,7 @@ class Keeping:
     def __init__(self, builder: Builder, zone: Callable[[], str], clock: Clock) -> None:
         self._builder, self._zone, self._clock = builder, zone, clock
         self._next = float("-inf")
+        self._under: tuple[str, Policy] | None = None
         self._log = get("metrics")
 
     def tick(self) -> tuple[Built, ...]:
@@ -39,12 +43,15 @@ class Keeping:
             What was filled.
         """
         began = self._clock.monotonic()
-        if began < self._next or not self._builder.has_sources():
+        if (began < self._next and not self._is_changed()) or not self._builder.has_sources():
             return ()
         try:
-            built = self._builder.build(self._zone())
+            zone = self._zone()
+            self._under = (zone, self._builder.policy())
+            built = self._builder.build(zone)
         except Unavailable as error:
             self._log.debug("metrics.later", code=error.code)
+            self._next = began
             return ()
         except TakingsError as error:
             self._log.warning("metrics.failed", code=error.code)
@@ -62,3 +69,12 @@ class Keeping:
                 ms=round(took * 1000),
             )
         return done
+
+    def _is_changed(self) -> bool:
+        """Tell whether people have chosen another zone or policy since the last time."""
+        if self._under is None:
+            return False
+        try:
+            return (self._zone(), self._builder.policy()) != self._under
+        except TakingsError:  # the policy is gone: said when it is built the next time
+            return False
