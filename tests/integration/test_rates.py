@@ -17,6 +17,7 @@ from takings.cli import main
 from takings.clock import to_unix
 from takings.errors import Invalid, Misconfigured
 from takings.metrics import Converted, Question
+from takings.metrics.rates import Rolled
 from takings.simulator.simclock import MovableClock
 from takings.warehouse import Delivery, Item, Scope
 
@@ -143,3 +144,60 @@ def test_what_cannot_be_converted_is_said(parts: app.App, table: Path, capsys: p
     told = json.loads(capsys.readouterr().out)["converted"]
     assert told["currency"] == "eur" and all(one["days_without_rate"] == 0 for one in told["parts"])
     assert Fraction(told["total"]) == sum(Fraction(one["converted"]) for one in told["parts"])
+
+
+def test_what_other_rates_made_of_what_stood_is_fx(parts: app.App, table: Path) -> None:
+    table.write_text(
+        "date,from,to,rate\n2026-01-02,gbp,eur,1.2\n2026-01-31,gbp,eur,1.5\n2026-02-28,gbp,eur,1.4\n"
+        "2026-01-31,kwd,eur,3\n2026-02-01,kwd,eur,4\n2026-02-28,kwd,eur,5\n",
+        encoding="utf-8",
+    )
+
+    def rolled(start: date, end: date) -> Rolled:
+        return parts.exchange.roll_forward(parts.figures, "balance", ("net_volume",), start, end, "EUR")
+
+    january = rolled(date(2026, 1, 1), date(2026, 2, 1))
+    yen = Fraction(720, 1_200)  # Stripe's own of 3 January, which stands on the 20th and on the 31st
+    assert (january.currency, january.opening) == ("eur", 0)
+    assert january.movements == {"net_volume": 720 + 500 * yen + 1_001 * Fraction(6, 5)}
+    assert january.closing == 720 + 500 * yen + 1_001 * Fraction(3, 2)
+    assert january.fx == 1_001 * Fraction(3, 10) and january.left_out == ()
+    assert (january.currencies, january.origins) == (("eur", "gbp", "jpy"), {"stripe", "table"})
+
+    february = rolled(date(2026, 2, 1), date(2026, 3, 1))
+    assert february.left_out == ("jpy",), "its rate is of more than 31 days before the end: nothing of it is in it"
+    assert february.currencies == ("eur", "gbp", "kwd") and february.opening == 720 + 1_001 * Fraction(3, 2)
+    assert february.movements == {"net_volume": Fraction(1_500 * 4, 10)}
+    assert february.fx == Fraction(1_500, 10) - 1_001 * Fraction(1, 10)
+    assert february.opening + february.movements["net_volume"] + february.fx == february.closing
+
+
+def test_the_command_line_rolls_recurring_revenue_forward_in_one_currency(
+    load: Callable[[Path], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = load(tmp_path / "home")
+    where = ["--period", "2026-09", "--home", str(home)]
+    assert main(["recurring", "--json", *where]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    native = {one["currency"]: one for one in alone["currencies"]}
+    assert "converted" not in alone and len(native) > 2
+
+    assert main(["recurring", "--in", "eur", "--json", *where]) == 1
+    lacking = json.loads(capsys.readouterr().out)["converted"]
+    assert lacking["left_out"] and {*lacking["left_out"], *lacking["currencies"]} == set(native)
+
+    others = sorted(set(native) - {"eur"})
+    days = ("2026-08-31", "2026-09-30")
+    lines = [f"{day},{one},eur,{rate}" for one in others for day, rate in zip(days, ("0.5", "2"), strict=True)]
+    (home / "rates.csv").write_text("\n".join(["date,from,to,rate", *lines]), encoding="utf-8")
+    assert main(["recurring", "--in", "eur", "--json", *where]) == 0
+    whole = json.loads(capsys.readouterr().out)["converted"]
+    moved = [name for name in whole if name.endswith("_mrr")]
+    assert len(moved) == 5 and whole["left_out"] == [] and whole["fx"] > 0
+    assert whole["opening"] + sum(whole[name] for name in moved) + whole["fx"] == whole["closing"]
+
+    assert main(["recurring", "--in", "eur", *where]) == 0
+    said = capsys.readouterr().out
+    assert "Converted to eur: " in said and "\nfx " in said and "stripe" in said
+    assert main(["recurring", "--in", "eur", "--check", *where]) == 2
+    assert "leave the other views out" in capsys.readouterr().err

@@ -13,8 +13,10 @@ from takings.cli.common import home_option, json_option
 if TYPE_CHECKING:
     from takings.app import App
     from takings.metrics import Figures, Policy
+    from takings.metrics.rates import Rolled
 
 DIFFERENT = 1
+INCOMPLETE = 1
 _MOVEMENTS = ("new_mrr", "reactivation_mrr", "expansion_mrr", "contraction_mrr", "churned_mrr")
 _SHARES = ("nrr", "grr", "nrr_12", "grr_12", "logo_churn", "logo_churn_stripe")
 
@@ -29,6 +31,7 @@ _SHARES = ("nrr", "grr", "nrr_12", "grr_12", "logo_churn", "logo_churn_stripe")
 @click.option(
     "--cohorts", "by_cohort", is_flag=True, help="Customers, MRR and what was collected by month of first MRR."
 )
+@click.option("--in", "into", metavar="CODE", help="Also all currencies in this one, by dated rates.")
 @click.option("--policies", "listed", is_flag=True, help="List the policies with their switches.")
 @click.option("--test", is_flag=True, help="Data of sandboxes instead of live data.")
 @json_option
@@ -39,6 +42,7 @@ def recurring(
     against: str | None,
     check: bool,
     by_cohort: bool,
+    into: str | None,
     listed: bool,
     test: bool,
     as_json: bool,
@@ -53,8 +57,11 @@ def recurring(
     from takings.errors import Invalid
     from takings.metrics.policies import policy, read
 
-    if sum((check, by_cohort, listed, against is not None)) > 1:
+    views = sum((check, by_cohort, listed, against is not None))
+    if views > 1:
         raise Invalid("cli.one_view", "--against, --check, --cohorts and --policies are views of their own: give one.")
+    if views and into:
+        raise Invalid("cli.one_view_in", "--in converts opening, movements and closing MRR: leave the other views out.")
     with opened(settings_for(home=home)) as app:
         folder = app.settings.home
         if listed:
@@ -71,7 +78,10 @@ def recurring(
         with app.recurring.under(chosen, zone) as figures:
             if by_cohort:
                 return _cohorts(figures, end if period else last, not test, as_json)
-            return _movements(figures, chosen, start, end, not test, as_json)
+            rolled = None
+            if into:
+                rolled = app.exchange.roll_forward(figures, "mrr", _MOVEMENTS, start, end, into, livemode=not test)
+            return _movements(figures, chosen, start, end, not test, rolled, as_json)
 
 
 def _policies(policies: list[Policy], as_json: bool) -> int:
@@ -168,7 +178,9 @@ def _cohorts(figures: Figures, end: Any, livemode: bool, as_json: bool) -> int:
     return 0
 
 
-def _movements(figures: Figures, policy: Policy, start: Any, end: Any, livemode: bool, as_json: bool) -> int:
+def _movements(
+    figures: Figures, policy: Policy, start: Any, end: Any, livemode: bool, rolled: Rolled | None, as_json: bool
+) -> int:
     from takings.cli.explain import spoken
     from takings.cli.output import print_json, print_table
     from takings.metrics import Question
@@ -200,13 +212,47 @@ def _movements(figures: Figures, policy: Policy, start: Any, end: Any, livemode:
                     }
                     for one in currencies
                 ],
+                **({} if rolled is None else {"converted": _plain(rolled)}),
             }
         )  # fmt: skip
-        return 0
+        return _whole(rolled)
     click.echo(f"From {start} up to the end of {end - timedelta(days=1)}; policy {policy.label}.")
     rows: list[tuple[Any, ...]] = [("opening", *(Money(opening.get(one, 0), one).major for one in currencies))]
     rows += [(name, *(Money(held.get(one, 0), one).major for one in currencies)) for name, held in moved.items()]
     rows.append(("closing", *(Money(closing.get(one, 0), one).major for one in currencies)))
     rows += [(name, *(spoken(held.get(one), "share", one) for one in currencies)) for name, held in values.items()]
     print_table(("", *currencies), rows)
-    return 0
+    if rolled is not None:
+        click.echo(f"\nConverted to {rolled.currency}: {', '.join(rolled.currencies)}; rates of {_origins(rolled)}.")
+        print_table(
+            ("", f"in {rolled.currency}"),
+            [(name, Money(amount, rolled.currency).major) for name, amount in _rounded(rolled).items()],
+        )
+        for one in rolled.left_out:
+            click.echo(f"{one} is not in it: some rate is not known. Put it into rates.csv.", err=True)
+    return _whole(rolled)
+
+
+def _whole(rolled: Rolled | None) -> int:
+    return INCOMPLETE if rolled is not None and rolled.left_out else 0
+
+
+def _origins(rolled: Rolled) -> str:
+    return " and ".join(sorted(rolled.origins)) or "nobody: it is all in one currency"
+
+
+def _plain(rolled: Rolled) -> dict[str, Any]:
+    return {
+        "currency": rolled.currency,
+        **_rounded(rolled),
+        "currencies": list(rolled.currencies),
+        "left_out": list(rolled.left_out),
+        "rates_of": sorted(rolled.origins),
+    }
+
+
+def _rounded(rolled: Rolled) -> dict[str, int]:
+    """Return minor units that add up: each is rounded once, and fx is what is left."""
+    opening, closing = round(rolled.opening), round(rolled.closing)
+    moved = {name: round(amount) for name, amount in rolled.movements.items()}
+    return {"opening": opening, **moved, "fx": closing - opening - sum(moved.values()), "closing": closing}

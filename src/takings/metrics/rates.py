@@ -7,7 +7,7 @@ import re
 import threading
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
@@ -105,6 +105,34 @@ class Converted:
         return not any(one.days for one in self.parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """What stood in all currencies, what moved it and what stands now, in one: minor units of it, exact.
+
+    Attributes:
+        currency: That one.
+        opening: What stood before the period, at the rates of the day before it.
+        movements: What the period brought, by figure, each day's at its own rate.
+        closing: What stands after the period, at the rates of its last day.
+        currencies: What is in it.
+        left_out: Currencies of which some amount has no rate: nothing of them is in it.
+        origins: Where the rates came from.
+    """
+
+    currency: str
+    opening: Fraction
+    movements: Mapping[str, Fraction]
+    closing: Fraction
+    currencies: tuple[str, ...]
+    left_out: tuple[str, ...]
+    origins: frozenset[Origin]
+
+    @property
+    def fx(self) -> Fraction:
+        """What other rates made of what stood and what came: the rest between opening, movements and closing."""
+        return self.closing - self.opening - sum(self.movements.values(), Fraction(0))
+
+
 class Exchange:
     """Converts figures.
 
@@ -156,6 +184,56 @@ class Exchange:
                 if value:
                     moments[name][last] = value
         return Converted(target, tuple(_part(one, values[one], moments[one], target, rates) for one in sorted(values)))
+
+    def roll_forward(
+        self,
+        figures: Figures,
+        stock: str,
+        flows: Sequence[str],
+        start: date,
+        end: date,
+        currency: str,
+        *,
+        livemode: bool = True,
+    ) -> Rolled:
+        """Return how a figure that stands became another over a period, in one currency.
+
+        A currency is in it with all of its amounts or with none, so that what is lacking is not taken for what rates did.
+
+        Args:
+            figures: Where it is asked.
+            stock: The figure that stands, such as ``mrr``.
+            flows: The figures that move it, which together make its difference in each currency.
+            start: First day.
+            end: Day after the last.
+            currency: ISO code of the one.
+            livemode: Live data, or that of sandboxes.
+
+        Raises:
+            Invalid, Misconfigured, NotFound, Unavailable: As :meth:`convert`.
+        """
+        opening, closing, *moved = (
+            self.convert(figures, Question(name, first, last, livemode=livemode), currency)
+            for name, first, last in ((stock, None, start), (stock, None, end), *((name, start, end) for name in flows))
+        )
+        every = (opening, closing, *moved)
+        found = {part.currency for one in every for part in one.parts}
+        short = {part.currency for one in every for part in one.parts if part.days}
+
+        def total(one: Converted) -> Fraction:
+            return sum((part.converted for part in one.parts if part.currency not in short), Fraction(0))
+
+        return Rolled(
+            currency=opening.currency,
+            opening=total(opening),
+            movements={name: total(one) for name, one in zip(flows, moved, strict=True)},
+            closing=total(closing),
+            currencies=tuple(sorted(found - short)),
+            left_out=tuple(sorted(short)),
+            origins=frozenset().union(
+                *(part.origins for one in every for part in one.parts if part.currency not in short)
+            ),
+        )
 
     def _rates(self, livemode: bool) -> Mapping[tuple[str, str], Mapping[date, Rate]]:
         """Return each pair's rates by day; Stripe's go before the table's."""
