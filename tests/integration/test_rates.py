@@ -184,6 +184,9 @@ def test_the_command_line_rolls_recurring_revenue_forward_in_one_currency(
 
     assert main(["recurring", "--in", "eur", "--json", *where]) == 1
     lacking = json.loads(capsys.readouterr().out)["converted"]
+    assert main(["recurring", "--in", "xaf", *where]) == 1
+    nothing = capsys.readouterr()
+    assert "Converted to" not in nothing.out and all(f"{one} is not converted to xaf" in nothing.err for one in native)
     assert lacking["left_out"] and {*lacking["left_out"], *lacking["currencies"]} == set(native)
 
     others = sorted(set(native) - {"eur"})

@@ -223,14 +223,23 @@ def _movements(
     rows += [(name, *(spoken(held.get(one), "share", one) for one in currencies)) for name, held in values.items()]
     print_table(("", *currencies), rows)
     if rolled is not None:
+        _show_rolled(rolled)
+    return _whole(rolled)
+
+
+def _show_rolled(rolled: Rolled) -> None:
+    from takings.cli.output import print_table
+    from takings.money import Money
+
+    if rolled.currencies:
         click.echo(f"\nConverted to {rolled.currency}: {', '.join(rolled.currencies)}; rates of {_origins(rolled)}.")
         print_table(
             ("", f"in {rolled.currency}"),
             [(name, Money(amount, rolled.currency).major) for name, amount in _rounded(rolled).items()],
         )
-        for one in rolled.left_out:
-            click.echo(f"{one} is not in it: some rate is not known. Put it into rates.csv.", err=True)
-    return _whole(rolled)
+    for one in rolled.left_out:
+        said = f"{one} is not converted to {rolled.currency}: some rate of the period is not known."
+        click.echo(f"{said} Put it into rates.csv.", err=True)
 
 
 def _whole(rolled: Rolled | None) -> int:

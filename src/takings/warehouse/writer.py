@@ -243,7 +243,8 @@ class Writer:
         """
         empty: frozenset[str] | None = None
         for scope in {scope for _, scope in groups}:
-            unknown = {name for name, whose in groups if whose == scope and (name, scope) not in self._filled}
+            unknown = {name for (name, whose), group in groups.items() if group.newest and whose == scope}
+            unknown = {name for name in unknown if (name, scope) not in self._filled}
             if unknown and empty is None:
                 empty = self._engine.empty(session)
             unknown -= empty or frozenset()
