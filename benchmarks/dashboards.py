@@ -57,9 +57,10 @@ def fill(app: program.App, lines: int) -> int:
     (built,) = [one for one in app.builder.build("Europe/Paris") if one.model == "money_lines"]
     copies = max(0, lines // built.rows - 1)
     if copies:
+        model = app.registry.model("money_lines")
         with app.warehouse.deriving() as session, app.warehouse.publishing(session):
             session.execute(_LINES.format(customers=max(lines // 20, 10), copies=copies))
-            rolling.anew(session, app.registry.model("money_lines"), built.rows * (copies + 1))
+            rolling.put(session, model, rolling.summed(session, model, model.table, built.rows * (copies + 1)))
     return built.rows * (copies + 1)
 
 

@@ -157,6 +157,21 @@ def test_a_figure_is_filtered_known_and_converted_as_elsewhere(
     assert got(api, "/metrics/fees", test="true")["values"] == []
 
 
+def test_recurring_revenue_rolls_forward_as_the_command_says(api: httpx2.Client, run: Callable[..., Any]) -> None:
+    told = run("recurring", "--period", "2026-03-01..2026-09-01", "--in", "eur")
+    assert got(api, "/recurring", period="2026-03-01..2026-09-01", into="eur") == told
+    whole, moved = told["converted"], [name for name in told["converted"] if name.endswith("_mrr")]
+    assert len(moved) == 5 and whole["opening"] + sum(whole[name] for name in moved) + whole["fx"] == whole["closing"]
+    for one in told["currencies"]:
+        assert one["opening"] + sum(one[name] for name in moved) == one["closing"] and "exponent" in one
+    other = run("recurring", "--policy", "conservative")
+    assert got(api, "/recurring", policy="conservative") == other
+    assert (other["policy"], "converted" in other) == ("conservative 2", False)
+    assert got(api, "/recurring", test="true")["currencies"] == []
+    assert wrong(api.get("/recurring?policy=none"))[0] == 404
+    assert wrong(api.get("/recurring?period=soon")) == (422, "answers.no_period")
+
+
 def test_conditions_on_one_dimension_are_met_by_any_of_their_values(api: httpx2.Client) -> None:
     whole = got(api, "/metrics/fees", period="2026", currency="eur", by="part")["groups"]
     one, other = whole[0]["group"], whole[1]["group"]

@@ -23,6 +23,7 @@ from takings.accounts import Person
 from takings.answers.explanation import explain as explained
 from takings.errors import Invalid, Misconfigured
 from takings.metrics import Question, Registry, explaining, policies
+from takings.metrics.recurring import MOVEMENTS
 from takings.reports import load_dashboards
 from takings.simulator import Simulator
 
@@ -208,6 +209,33 @@ def test_a_figure_can_be_had_in_one_currency_and_says_what_is_not_in_it(built: S
     assert plain["currency"] == "" and len(plain["choices"]) == len(conversion["choices"]) > 2
     ratio = as_json(client, f"/explain?metric=fee_rate&{DAYS}&into=eur")["conversion"]
     assert ratio["choices"] == [] and "cannot be converted" in ratio["notes"][0]
+
+
+def test_mrr_in_one_currency_says_how_it_became_so(built: Site, client: httpx2.Client) -> None:
+    """A currency without some rate is left out of opening, movements and closing alike."""
+    rates = built.app.settings.home / "rates.csv"
+    days = ("2025-11-01", "2025-12-01", *(f"2026-{month:02d}-01" for month in range(1, 13)))
+    lines = "".join(f"{day},usd,eur,{0.8 + n / 50:.2f}\n" for n, day in enumerate(days))
+    rates.write_text("date,from,to,rate\n2025-10-25,usd,eur,0.75\n" + lines)
+    asked = f"metric=mrr&{DAYS}"
+    forward = as_json(client, f"/explain?{asked}&into=eur")["forward"]
+    company = built.app.exchange.roll_forward(
+        built.app.figures, Question("mrr", date(2025, 11, 1), date(2026, 11, 1)), MOVEMENTS, "eur"
+    )
+    text = client.get(f"/explain?{asked}&into=eur", headers={"accept": "text/html"}).text
+    rates.unlink()
+    amounts = company.rounded()
+    assert "usd" in company.currencies and amounts["fx"] != 0 and company.left_out
+    assert [label for label, _, _ in forward["lines"]][:: len(amounts) - 1] == ["Opening", "Closing"]
+    assert len(forward["lines"]) == len(amounts) == 8 and forward["lines"][-2][0] == "Exchange rates"
+    for (_, said, href), (name, amount) in zip(forward["lines"], amounts.items(), strict=True):
+        assert said.replace("−", "-").replace(",", "").replace("€", "") == f"{amount / 100:.2f}", name
+        assert (href is not None) is (name in MOVEMENTS)
+        assert href is None or as_json(client, href)["metric"] == name
+    assert "USD" in forward["notes"][0] and len(forward["notes"]) == 1 + len(company.left_out)
+    assert "How it became so, in EUR" in text
+    assert as_json(client, f"/explain?{asked}")["forward"] is None
+    assert as_json(client, f"/explain?metric=arr&{DAYS}&into=eur")["forward"] is None
 
 
 def test_cells_of_a_heat_map_lead_to_what_they_are_made_of(built: Site, client: httpx2.Client) -> None:

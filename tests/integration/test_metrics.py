@@ -28,6 +28,7 @@ from takings.errors import Invalid, NotFound, Unavailable
 from takings.metrics import Builder, Built, Derived, Figures, Keeping, Question, Registry, aging, rolling
 from takings.metrics.policies import BUILT_IN, DEFAULT
 from takings.metrics.steps import fill
+from takings.metrics.storing import Memory
 from takings.reports import missing_of
 from takings.simulator import Simulator
 from takings.simulator.simclock import MovableClock
@@ -359,7 +360,7 @@ def test_no_model_holds_every_row_against_every_other(parts: app.App) -> None:
             for need in registry.needed(model):
                 sql = need.renamed(sql, f"temp.main.{need.name}")
             used = {name: values[name] for name in sorted(model.parameters)}
-            fill(session, model, model.name, sql, used)
+            fill(session, Memory(session), model, model.name, sql, used)
             ((_, plan),) = session.execute(f"EXPLAIN {sql}", used).fetchall()
             if any(
                 join in plan for join in ("BLOCKWISE_NL_JOIN", "NESTED_LOOP_JOIN", "IE_JOIN", "PIECEWISE_MERGE_JOIN")
@@ -585,7 +586,7 @@ def test_sums_by_day_answer_every_question_as_the_lines_do(
     with closing(app.build(settings.load({**simulator.environ(), "TAKINGS_HOME": str(home)}))) as made:
         with made.warehouse.deriving() as session, made.warehouse.publishing(session):
             for model in LINES:
-                rolling.anew(session, model, 1)
+                rolling.put(session, model, rolling.summed(session, model, model.table, 1))
         try:
             sums, lines = made.figures.still(), made.figures.still()
             lines._bare = frozenset(model.name for model in LINES)

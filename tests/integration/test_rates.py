@@ -154,7 +154,7 @@ def test_what_other_rates_made_of_what_stood_is_fx(parts: app.App, table: Path) 
     )
 
     def rolled(start: date, end: date) -> Rolled:
-        return parts.exchange.roll_forward(parts.figures, "balance", ("net_volume",), start, end, "EUR")
+        return parts.exchange.roll_forward(parts.figures, Question("balance", start, end), ("net_volume",), "EUR")
 
     january = rolled(date(2026, 1, 1), date(2026, 2, 1))
     yen = Fraction(720, 1_200)  # Stripe's own of 3 January, which stands on the 20th and on the 31st

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from takings.reports.ranges import (
@@ -97,6 +97,7 @@ def test_nothing_to_compare_with():
 
 
 @given(some_days())
+@example(Days(date(2026, 11, 1), date(2026, 11, 30)))
 def test_the_previous_stretch_touches_and_never_overlaps(days):
     previous = compared(days, "30d", "previous")
     assert previous is not None

@@ -11,14 +11,13 @@ import click
 from takings.cli.common import home_option, json_option
 
 if TYPE_CHECKING:
+    from takings.answers.recurring import Moved
     from takings.app import App
     from takings.metrics import Figures, Policy
     from takings.metrics.rates import Rolled
 
 DIFFERENT = 1
 INCOMPLETE = 1
-_MOVEMENTS = ("new_mrr", "reactivation_mrr", "expansion_mrr", "contraction_mrr", "churned_mrr")
-_SHARES = ("nrr", "grr", "nrr_12", "grr_12", "logo_churn", "logo_churn_stripe")
 
 
 @click.command(short_help="Show how recurring revenue moved, and check it.")
@@ -53,8 +52,10 @@ def recurring(
     Each figure names its policy: stripe, chartmogul-like, conservative, or one of policies.toml in the data folder.
     """
     from takings.answers.asking import period_of
+    from takings.answers.recurring import last_month, moved
     from takings.cli.common import opened, settings_for
     from takings.errors import Invalid
+    from takings.metrics import Question
     from takings.metrics.policies import policy, read
 
     views = sum((check, by_cohort, listed, against is not None))
@@ -68,20 +69,16 @@ def recurring(
             return _policies(list(read(folder).values()), as_json)
         chosen = policy(folder, name) if name else app.recurring.policy
         zone = app.zone()
-        last = app.builder.today(zone).replace(day=1)
-        start, end = period_of(period) if period else ((last - timedelta(days=1)).replace(day=1), last)
+        start, end = period_of(period) if period else last_month(app)
         app.builder.build(zone)
         if check:
             return _check(app, chosen, as_json)
         if against is not None:
             return _waterfall(app, chosen, policy(folder, against), end if period else None, not test, as_json)
-        with app.recurring.under(chosen, zone) as figures:
-            if by_cohort:
-                return _cohorts(figures, end if period else last, not test, as_json)
-            rolled = None
-            if into:
-                rolled = app.exchange.roll_forward(figures, "mrr", _MOVEMENTS, start, end, into, livemode=not test)
-            return _movements(figures, chosen, start, end, not test, rolled, as_json)
+        if by_cohort:
+            with app.recurring.under(chosen, zone) as figures:
+                return _cohorts(figures, end, not test, as_json)
+        return _movements(moved(app, Question("mrr", start, end, livemode=not test), under=name, into=into), as_json)
 
 
 def _policies(policies: list[Policy], as_json: bool) -> int:
@@ -178,53 +175,27 @@ def _cohorts(figures: Figures, end: Any, livemode: bool, as_json: bool) -> int:
     return 0
 
 
-def _movements(
-    figures: Figures, policy: Policy, start: Any, end: Any, livemode: bool, rolled: Rolled | None, as_json: bool
-) -> int:
+def _movements(found: Moved, as_json: bool) -> int:
     from takings.cli.explain import spoken
     from takings.cli.output import print_json, print_table
-    from takings.metrics import Question
     from takings.money import Money
 
-    def by_currency(measure: str, start: Any, end: Any) -> dict[str, int]:
-        return {one.currency: one.amount for one in figures.answer(Question(measure, start, end, livemode=livemode))}
-
-    opening, closing = by_currency("mrr", None, start), by_currency("mrr", None, end)
-    moved = {name: by_currency(name, start, end) for name in _MOVEMENTS}
-    values = {
-        name: {one.currency: one.value for one in figures.values(Question(name, start, end, livemode=livemode))}
-        for name in _SHARES
-    }
-    currencies = sorted({*opening, *closing, *(currency for held in moved.values() for currency in held)})
-    for one in currencies:
-        total = opening.get(one, 0) + sum(held.get(one, 0) for held in moved.values())
-        if total != closing.get(one, 0):
-            raise AssertionError(f"{one}: opening and movements make {total}, closing is {closing.get(one, 0)}")
     if as_json:
-        print_json(
-            {
-                "policy": policy.label, "start": start, "end": end,
-                "currencies": [
-                    {
-                        "currency": one, "opening": opening.get(one, 0), "closing": closing.get(one, 0),
-                        **{name: held.get(one, 0) for name, held in moved.items()},
-                        **{name: None if (value := held.get(one)) is None else str(value) for name, held in values.items()},
-                    }
-                    for one in currencies
-                ],
-                **({} if rolled is None else {"converted": _plain(rolled)}),
-            }
-        )  # fmt: skip
-        return _whole(rolled)
-    click.echo(f"From {start} up to the end of {end - timedelta(days=1)}; policy {policy.label}.")
-    rows: list[tuple[Any, ...]] = [("opening", *(Money(opening.get(one, 0), one).major for one in currencies))]
-    rows += [(name, *(Money(held.get(one, 0), one).major for one in currencies)) for name, held in moved.items()]
-    rows.append(("closing", *(Money(closing.get(one, 0), one).major for one in currencies)))
-    rows += [(name, *(spoken(held.get(one), "share", one) for one in currencies)) for name, held in values.items()]
+        print_json(found.plain())
+        return _whole(found.rolled)
+    click.echo(f"From {found.start} up to the end of {found.end - timedelta(days=1)}; policy {found.policy}.")
+    currencies = found.currencies
+    rows: list[tuple[Any, ...]] = [
+        (name, *(Money(held.get(one, 0), one).major for one in currencies))
+        for name, held in (("opening", found.opening), *found.movements.items(), ("closing", found.closing))
+    ]
+    rows += [
+        (name, *(spoken(held.get(one), "share", one) for one in currencies)) for name, held in found.shares.items()
+    ]
     print_table(("", *currencies), rows)
-    if rolled is not None:
-        _show_rolled(rolled)
-    return _whole(rolled)
+    if found.rolled is not None:
+        _show_rolled(found.rolled)
+    return _whole(found.rolled)
 
 
 def _show_rolled(rolled: Rolled) -> None:
@@ -235,7 +206,7 @@ def _show_rolled(rolled: Rolled) -> None:
         click.echo(f"\nConverted to {rolled.currency}: {', '.join(rolled.currencies)}; rates of {_origins(rolled)}.")
         print_table(
             ("", f"in {rolled.currency}"),
-            [(name, Money(amount, rolled.currency).major) for name, amount in _rounded(rolled).items()],
+            [(name, Money(amount, rolled.currency).major) for name, amount in rolled.rounded().items()],
         )
     for one in rolled.left_out:
         said = f"{one} is not converted to {rolled.currency}: some rate of the period is not known."
@@ -248,20 +219,3 @@ def _whole(rolled: Rolled | None) -> int:
 
 def _origins(rolled: Rolled) -> str:
     return " and ".join(sorted(rolled.origins)) or "nobody: it is all in one currency"
-
-
-def _plain(rolled: Rolled) -> dict[str, Any]:
-    return {
-        "currency": rolled.currency,
-        **_rounded(rolled),
-        "currencies": list(rolled.currencies),
-        "left_out": list(rolled.left_out),
-        "rates_of": sorted(rolled.origins),
-    }
-
-
-def _rounded(rolled: Rolled) -> dict[str, int]:
-    """Return minor units that add up: each is rounded once, and fx is what is left."""
-    opening, closing = round(rolled.opening), round(rolled.closing)
-    moved = {name: round(amount) for name, amount in rolled.movements.items()}
-    return {"opening": opening, **moved, "fx": closing - opening - sum(moved.values()), "closing": closing}

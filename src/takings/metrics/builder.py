@@ -21,12 +21,14 @@ import pyarrow as pa
 from takings.clock import Clock
 from takings.errors import Unavailable, Unexpected
 from takings.log import get
-from takings.metrics import rolling, touched
+from takings.metrics import rolling, sharing, storing, touched
 from takings.metrics.model import Model
 from takings.metrics.policies import DEFAULT, Policy
 from takings.metrics.registry import Registry
+from takings.metrics.sharing import Shares
+from takings.metrics.storing import Files, Memory
 from takings.metrics.touched import Touched
-from takings.metrics.working import Delta, Work
+from takings.metrics.working import POURED, Delta, Work
 from takings.warehouse import Session, Warehouse, mapped
 
 FILLINGS: Final = "metrics.fillings"
@@ -161,6 +163,8 @@ class Builder:
         registry: The models.
         clock: For how long it took and when it was.
         partly_from: From how many rows of sources on only lines of what has changed are worked out.
+        filed_from: From how many on what is worked out goes to files.
+        share_rows: Of more than that, models are run on one share of about so many after the other.
         policy: Gives the policy that lines are kept under.
     """
 
@@ -170,12 +174,16 @@ class Builder:
         registry: Registry,
         clock: Clock,
         partly_from: int = touched.FROM_ROWS,
+        filed_from: int = storing.FROM_ROWS,
+        share_rows: int = sharing.ROWS,
         policy: Callable[[], Policy] = lambda: DEFAULT,
     ) -> None:
         self._warehouse = warehouse
         self._registry = registry
         self._clock = clock
         self._partly_from = partly_from
+        self._filed_from = filed_from
+        self._share_rows = share_rows
         self.policy = policy
         self._log = get("metrics")
         tables = frozenset().union(*(registry.tables(model.name) for model in self._lines))
@@ -257,7 +265,9 @@ class Builder:
         """
         with self._warehouse.deriving() as session, ExitStack() as made, _one_state(session):
             bare = self._warehouse.bare(session)
-            work = made.enter_context(Work(session, self._registry, self._values(zone, DEFAULT), bare))
+            tables = frozenset[str]().union(*(self._registry.tables(name) for name in names))
+            store = self._store(session, self._rows(session, tables - bare))
+            work = made.enter_context(Work(session, store, self._registry, self._values(zone, DEFAULT), bare))
 
             def turn(policy: Policy) -> Staged:
                 work.turn(self._values(zone, policy))
@@ -377,33 +387,97 @@ class Builder:
         with _one_state(session):
             state, bare = self._warehouse.state(session), self._warehouse.bare(session)
             versions = {model.name: self._seen(session, model) for model in models}
+            tables = frozenset[str]().union(*(self._registry.tables(model.name) for model in models))
+            rows = self._rows(session, tables - bare)
+            store = self._store(session, rows)
             traced = self._traced(session, made, models if trace else [], values, marks, before)
-            everything = made.enter_context(Work(session, self._registry, values, bare))
+            everything = made.enter_context(Work(session, store, self._registry, values, bare))
             part = everything
             partly = {name for name in traced.models if not anew and before[name].whole == values[_TODAY]}
             if traced.touched is not None and partly:
-                part = made.enter_context(Work(session, self._registry, values, bare, traced.touched))
-            for model in models:
+                part = made.enter_context(
+                    Work(session, Memory(session), self._registry, values, bare, traced.touched, everything)
+                )
+            took: dict[str, float] = {}
+            if trace and isinstance(store, Files) and rows > self._share_rows:
+                whole = [model for model in models if model.name not in partly]
+                took = self._worked_out_by_shares(session, store, everything, whole, values, bare, rows)
+            for number, model in enumerate(models):
                 began = self._clock.monotonic()
                 last, name = before.get(model.name), model.name
                 held = last.rows if last and model.table in marks else None
-                try:
-                    with mapped():
-                        delta = (part if name in partly else everything).delta(model, held)
-                        strays = 0
-                        if name in traced.models - partly and (
-                            before[name].whole == values[_TODAY] or not self._registry.takes(name, _TODAY)
-                        ):
-                            strays = everything.strays(delta, traced.touched)
-                except (Unexpected, Unavailable) as error:
-                    if isinstance(error, Unavailable) and error.code != _NO_MEMORY:
-                        raise
-                    raise _Failed(name, error.code) from None
+                with _told(name):
+                    delta = (part if name in partly else everything).delta(model, held)
+                    strays = 0
+                    if name in traced.models - partly and (
+                        before[name].whole == values[_TODAY] or not self._registry.takes(name, _TODAY)
+                    ):
+                        strays = everything.strays(delta, traced.touched)
                 if strays:
                     self._log.warning("metrics.strays", model=name, lines=strays)
-                took = round((self._clock.monotonic() - began) * 1000)
-                changes[name] = _Change(delta, took, state, versions[name], values[_TODAY], name in partly, strays)
+                seconds = took.get(name, 0.0) + self._clock.monotonic() - began
+                changes[name] = _Change(
+                    delta, round(seconds * 1000), state, versions[name], values[_TODAY], name in partly, strays
+                )
+                rest, deltas = models[number + 1 :], [change.delta for change in changes.values()]
+                everything.keep([one for one in rest if one.name not in partly], deltas)
+                if part is not everything:
+                    part.keep([one for one in rest if one.name in partly], deltas)
         return changes
+
+    def _worked_out_by_shares(
+        self,
+        session: Session,
+        store: Files,
+        everything: Work,
+        models: list[Model],
+        values: dict[str, Any],
+        bare: frozenset[str],
+        rows: int,
+    ) -> dict[str, float]:
+        """Fill the tables of some models share by share; return how many seconds each has taken.
+
+        Raises:
+            _Failed: One of them cannot be worked out.
+            _Untraced: The shares cannot be told.
+        """
+        tables = frozenset[str]().union(*(self._registry.tables(model.name) for model in models))
+        took = dict.fromkeys((model.name for model in models), 0.0)
+        with ExitStack() as made:
+            cut = Shares(session, store, tables, bare, self._words, -(-rows // self._share_rows), self._share_rows)
+            with self._followed():
+                made.enter_context(cut)
+            for number in range(cut.count):
+                work = Work(session, store, self._registry, values, bare, cut.share(number), everything)
+                with work:
+                    for place, model in enumerate(models):
+                        began = self._clock.monotonic()
+                        with _told(model.name):
+                            work.table(model)
+                        work.keep(models[place + 1 :], ready=models[: place + 1])
+                        took[model.name] += self._clock.monotonic() - began
+                    everything.collect(work, models)
+        return took
+
+    @contextmanager
+    def _followed(self) -> Iterator[None]:
+        """Say that links between objects cannot be followed, where the engine fails at it.
+
+        Raises:
+            _Untraced: They cannot.
+        """
+        try:
+            with mapped():
+                yield
+        except (Unexpected, Unavailable) as error:
+            if isinstance(error, Unavailable) and error.code != _NO_MEMORY:
+                raise
+            self._log.warning("metrics.untraced", code=error.code)
+            raise _Untraced from None
+
+    def _store(self, session: Session, rows: int) -> Memory | Files:
+        """Return where to keep what is worked out from so many rows of sources."""
+        return Files(session, self._warehouse.temporary) if rows >= self._filed_from else Memory(session)
 
     def _traced(
         self,
@@ -443,18 +517,12 @@ class Builder:
             return _Traced(None, frozenset())
         some = Touched(session, tables, since, self._words)
         made.callback(some.drop)
-        try:
-            with mapped():
-                if not some.find():
-                    return _Traced(None, frozenset())
-                if any(before[model.name].whole == values[_TODAY] for model in able):
-                    some.gather()
-                shared = some.shared_changed()
-        except (Unexpected, Unavailable) as error:
-            if isinstance(error, Unavailable) and error.code != _NO_MEMORY:
-                raise
-            self._log.warning("metrics.untraced", code=error.code)
-            raise _Untraced from None
+        with self._followed():
+            if not some.find():
+                return _Traced(None, frozenset())
+            if any(before[model.name].whole == values[_TODAY] for model in able):
+                some.gather()
+            shared = some.shared_changed()
         return _Traced(some, frozenset(one.name for one in able if not self._registry.sources(one.name) & shared))
 
     @cached_property
@@ -490,9 +558,20 @@ class Builder:
     ) -> tuple[Built, ...]:
         now = self._clock.now()
         done = []
-        with self._warehouse.publishing(session):
-            if _OLD in marks:
+        deltas = [change.delta for change in changes.values()]
+        last_day = max((last.at for last in before.values()), default=now).date()
+        if _OLD in marks:
+            with self._warehouse.publishing(session):
                 session.execute("DROP SCHEMA metrics CASCADE")
+        if left := [name for name in marks if name.endswith(POURED)]:
+            with self._warehouse.publishing(session):
+                for name in left:
+                    session.execute(f"DROP TABLE {name}")
+        rolled = self._rolled(session, marks, deltas, daily=last_day < now.date())
+        for delta in deltas:
+            if delta.poured:
+                delta.pour(session, lambda: self._warehouse.publishing(session), now)
+        with self._warehouse.publishing(session):
             columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
             if FILLINGS not in marks:
                 session.execute("CREATE SCHEMA IF NOT EXISTS metrics")
@@ -538,17 +617,31 @@ class Builder:
             if entries:
                 session.execute(f"INSERT INTO {FILLINGS} ({', '.join(_COLUMNS)}) VALUES {rows}", entries)
             if changes:
-                last_day = max((last.at for last in before.values()), default=now).date()
-                self._roll(session, [change.delta for change in changes.values()], daily=last_day < now.date())
+                self._roll(session, deltas, rolled, daily=last_day < now.date())
         return tuple(done)
 
-    def _roll(self, session: Session, deltas: list[Delta], *, daily: bool) -> None:
-        """Bring the sums of some models' lines up to date; once a day, write all anew, and see whether others are worth it."""
+    def _rolled(
+        self, session: Session, marks: Mapping[str, str], deltas: list[Delta], *, daily: bool
+    ) -> dict[str, str | None]:
+        """Sum up the lines of models whose sums are to be anew, without anybody's having to wait for it; give tables by model.
+
+        These are of new tables, and once a day of tables without sums as they are before they change: whether it is worth it by now.
+        """
+        kept = rolling.kept(session) if rolling.SUMS in marks else frozenset()
+        return {
+            one.model.name: rolling.summed(session, one.model, one.come if one.whole else one.model.table, one.rows)
+            for one in deltas
+            if one.whole or (daily and one.model.name not in kept)
+        }
+
+    def _roll(self, session: Session, deltas: list[Delta], rolled: dict[str, str | None], *, daily: bool) -> None:
+        """Bring the sums of some models' lines up to date; once a day, write all anew."""
         kept = rolling.kept(session)
         for delta in deltas:
-            if delta.whole or (daily and delta.model.name not in kept):
-                rolling.anew(session, delta.model, delta.rows)
-            elif delta.model.name in kept:
+            name = delta.model.name
+            if name in rolled:
+                rolling.put(session, delta.model, rolled[name])
+            if not delta.whole and (name in kept or rolled.get(name) is not None):
                 come, gone = delta.come if delta.came else None, delta.former if delta.gone else None
                 rolling.add(session, delta.model, come, gone)
         if daily and kept:
@@ -557,6 +650,22 @@ class Builder:
     def _left(self, model: Model, before: dict[str, _Last], *, failed: bool = False) -> Built:
         last = before.get(model.name, _Last("", "", 0, 0.0, "first"))
         return Built(model.name, False, last.rows, 0, 0, last.seconds, last.cause, failed)
+
+
+@contextmanager
+def _told(model: str) -> Iterator[None]:
+    """Say which model cannot be worked out.
+
+    Raises:
+        _Failed: This one cannot.
+    """
+    try:
+        with mapped():
+            yield
+    except (Unexpected, Unavailable) as error:
+        if isinstance(error, Unavailable) and error.code != _NO_MEMORY:
+            raise
+        raise _Failed(model, error.code) from None
 
 
 @contextmanager

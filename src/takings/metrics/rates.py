@@ -8,7 +8,7 @@ import threading
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -132,6 +132,12 @@ class Rolled:
         """What other rates made of what stood and what came: the rest between opening, movements and closing."""
         return self.closing - self.opening - sum(self.movements.values(), Fraction(0))
 
+    def rounded(self) -> dict[str, int]:
+        """Return opening, movements, ``fx`` and closing as minor units that add up: each is rounded once, and fx is what is left."""
+        opening, closing = round(self.opening), round(self.closing)
+        moved = {name: round(amount) for name, amount in self.movements.items()}
+        return {"opening": opening, **moved, "fx": closing - opening - sum(moved.values()), "closing": closing}
+
 
 class Exchange:
     """Converts figures.
@@ -185,36 +191,27 @@ class Exchange:
                     moments[name][last] = value
         return Converted(target, tuple(_part(one, values[one], moments[one], target, rates) for one in sorted(values)))
 
-    def roll_forward(
-        self,
-        figures: Figures,
-        stock: str,
-        flows: Sequence[str],
-        start: date,
-        end: date,
-        currency: str,
-        *,
-        livemode: bool = True,
-    ) -> Rolled:
+    def roll_forward(self, figures: Figures, question: Question, flows: Sequence[str], currency: str) -> Rolled:
         """Return how a figure that stands became another over a period, in one currency.
 
         A currency is in it with all of its amounts or with none, so that what is lacking is not taken for what rates did.
 
         Args:
             figures: Where it is asked.
-            stock: The figure that stands, such as ``mrr``.
+            question: The figure that stands, such as ``mrr``, whose, and from when to when.
             flows: The figures that move it, which together make its difference in each currency.
-            start: First day.
-            end: Day after the last.
             currency: ISO code of the one.
-            livemode: Live data, or that of sandboxes.
 
         Raises:
+            ValueError: The question has no first or no last day.
             Invalid, Misconfigured, NotFound, Unavailable: As :meth:`convert`.
         """
+        if question.start is None or question.end is None:
+            raise ValueError("what rolls forward has a first and a last day")
+        before, after = replace(question, start=None, end=question.start), replace(question, start=None)
         opening, closing, *moved = (
-            self.convert(figures, Question(name, first, last, livemode=livemode), currency)
-            for name, first, last in ((stock, None, start), (stock, None, end), *((name, start, end) for name in flows))
+            self.convert(figures, one, currency)
+            for one in (before, after, *(replace(question, measure=name) for name in flows))
         )
         every = (opening, closing, *moved)
         found = {part.currency for one in every for part in one.parts}

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from takings.clock import Clock
 from takings.metrics.asking import Question
@@ -18,6 +18,9 @@ from takings.metrics.policies import SWITCHES, Policy, between
 from takings.metrics.registry import Registry
 from takings.metrics.scanning import scan
 from takings.warehouse import Warehouse
+
+MOVEMENTS: Final = ("new_mrr", "reactivation_mrr", "expansion_mrr", "contraction_mrr", "churned_mrr")
+"""The figures that together make the difference between MRR at two moments."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,15 +20,15 @@ FROM_LINES: Final = 200_000
 FEWER: Final = 4
 """How many times fewer the sums must be than the lines."""
 
-_CREATE: Final = (
-    f"CREATE TABLE {SUMS} (model VARCHAR, account VARCHAR, livemode BOOLEAN, currency VARCHAR, cut VARCHAR, value VARCHAR, "
+_COLUMNS: Final = (
+    "(model VARCHAR, account VARCHAR, livemode BOOLEAN, currency VARCHAR, cut VARCHAR, value VARCHAR, "
     "day DATE, day_utc DATE, part VARCHAR, amount BIGINT, lines BIGINT)"
 )
 
 
 def create(session: Session) -> None:
     """Make the table."""
-    session.execute(_CREATE)
+    session.execute(f"CREATE TABLE {SUMS} {_COLUMNS}")
 
 
 def kept(session: Session) -> frozenset[str]:
@@ -36,22 +36,43 @@ def kept(session: Session) -> frozenset[str]:
     return frozenset(model for (model,) in session.execute(f"SELECT DISTINCT model FROM {SUMS}").fetchall())
 
 
-def anew(session: Session, model: Model, lines: int) -> None:
-    """Make the sums of a model from all of its lines, where they are worth it.
+def summed(session: Session, model: Model, table: str, lines: int) -> str | None:
+    """Sum up a model's lines; return the temporary table of the sums, which :func:`put` takes.
+
+    Args:
+        session: Whose table it is.
+        model: Whose lines.
+        table: Where they are.
+        lines: How many there are.
+
+    Returns:
+        None where sums are not worth it.
+    """
+    if lines < FROM_LINES:
+        return None
+    rolled = f"rolled_{model.name}"
+    session.execute(f"CREATE OR REPLACE TEMP TABLE {rolled} {_COLUMNS}")
+    for cut in ("", *model.rolled):  # as soon as there are too many, the rest need not be known
+        session.execute(f"INSERT INTO {rolled} {_summed(model, table, 1, cut)}")
+        row = session.execute(f"SELECT count(*) FROM {rolled}").fetchone()
+        if row and row[0] * FEWER > lines:
+            session.execute(f"DROP TABLE {rolled}")
+            return None
+    return rolled
+
+
+def put(session: Session, model: Model, rolled: str | None) -> None:
+    """Keep sums of a model in place of those that there were.
 
     Args:
         session: In the transaction that changes the lines.
         model: Whose.
-        lines: How many there are.
+        rolled: What :func:`summed` has returned; the table is dropped.
     """
     session.execute(f"DELETE FROM {SUMS} WHERE model = $1", [model.name])
-    if lines < FROM_LINES:
-        return
-    session.execute(f"CREATE TEMP TABLE rolled AS {_summed(model, model.table, 1)}")
-    row = session.execute("SELECT count(*) FROM rolled").fetchone()
-    if row and row[0] * FEWER <= lines:
-        session.execute(f"INSERT INTO {SUMS} SELECT * FROM rolled ORDER BY {', '.join(KEYS)}")
-    session.execute("DROP TABLE rolled")
+    if rolled is not None:
+        session.execute(f"INSERT INTO {SUMS} SELECT * FROM {rolled} ORDER BY {', '.join(KEYS)}")
+        session.execute(f"DROP TABLE {rolled}")
 
 
 def add(session: Session, model: Model, come: str | None, gone: str | None) -> None:
@@ -63,7 +84,12 @@ def add(session: Session, model: Model, come: str | None, gone: str | None) -> N
         come: Table of the lines that came; None: none did.
         gone: Table of those that went; None: none did.
     """
-    changes = [_summed(model, table, sign) for table, sign in ((come, 1), (gone, -1)) if table is not None]
+    changes = [
+        _summed(model, table, sign, cut)
+        for table, sign in ((come, 1), (gone, -1))
+        if table is not None
+        for cut in ("", *model.rolled)
+    ]
     if changes:
         session.execute(f"INSERT INTO {SUMS} {' UNION ALL '.join(changes)}")
 
@@ -80,15 +106,12 @@ def compact(session: Session) -> None:
     session.execute("DROP TABLE rolled")
 
 
-def _summed(model: Model, table: str, sign: int) -> str:
-    """Return the sums of the lines in a table, once without a dimension and once by each."""
-    arms = []
-    for cut in ("", *model.rolled):
-        value = f"CAST(l.{cut} AS VARCHAR)" if cut else "CAST(NULL AS VARCHAR)"
-        arms.append(
-            f"SELECT '{model.name}' AS model, l.account AS account, l.livemode AS livemode, l.currency AS currency, "
-            f"'{cut}' AS cut, {value} AS value, l.day AS day, l.day_utc AS day_utc, l.part AS part, "
-            f"CAST({sign} * SUM(l.amount) AS BIGINT) AS amount, CAST({sign} * COUNT(*) AS BIGINT) AS lines "
-            f"FROM {table} AS l GROUP BY ALL"
-        )
-    return " UNION ALL ".join(arms)
+def _summed(model: Model, table: str, sign: int, cut: str) -> str:
+    """Return the sums of the lines in a table, by one dimension or (empty) without any."""
+    value = f"CAST(l.{cut} AS VARCHAR)" if cut else "CAST(NULL AS VARCHAR)"
+    return (
+        f"SELECT '{model.name}' AS model, l.account AS account, l.livemode AS livemode, l.currency AS currency, "
+        f"'{cut}' AS cut, {value} AS value, l.day AS day, l.day_utc AS day_utc, l.part AS part, "
+        f"CAST({sign} * SUM(l.amount) AS BIGINT) AS amount, CAST({sign} * COUNT(*) AS BIGINT) AS lines "
+        f"FROM {table} AS l GROUP BY ALL"
+    )

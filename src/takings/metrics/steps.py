@@ -1,4 +1,4 @@
-"""Fills a temporary table from a model: with its SQL's answer, or with what a step in Python makes of that."""
+"""Makes the table of a model: of its SQL's answer, or of what a step in Python makes of that."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ import pyarrow as pa
 
 from takings.metrics import pricing
 from takings.metrics.model import Model
+from takings.metrics.storing import Files, Memory
 from takings.warehouse import Session
 
 #: Steps by the name that headers give them: each turns one table into another.
 STEPS: Final[dict[str, Callable[[pa.Table], pa.Table]]] = {"pricing": pricing.answers}
 
 
-def fill(session: Session, model: Model, name: str, sql: str, values: Mapping[str, Any]) -> None:
-    """Make the temporary table of a model.
+def fill(session: Session, store: Memory | Files, model: Model, name: str, sql: str, values: Mapping[str, Any]) -> None:
+    """Make the table of a model.
 
     Args:
-        session: Whose table it is.
+        session: Who asks.
+        store: Where the table goes.
         model: Which.
         name: The table's.
         sql: The model's statement, with the names of the tables that it reads here.
         values: Of its parameters.
     """
     if not model.through:
-        session.execute(f"CREATE TEMP TABLE {name} AS {sql}", dict(values))
+        store.make(name, sql, values)
         return
     made = STEPS[model.through](session.execute(sql, dict(values)).to_arrow_table())
     session.register("made", made)
-    session.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM made")
+    store.make(name, "SELECT * FROM made")
     session.unregister("made")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from takings.warehouse import Session
@@ -22,25 +23,26 @@ FROM_ROWS: Final = 100_000
 
 _FEWER: Final = 4  # where more than one row in so many is touched, everything is worked out
 
-_CUSTOMER: Final = "coalesce(t.customer, t.customer_account)"
+CUSTOMER: Final = "coalesce(t.customer, t.customer_account)"
+"""SQL of the customer that a row ``t`` is of."""
 _PAYMENT: Final = "json_extract_string(t.payment, '$.{}')"
 
 _SOURCE: Final = "CASE WHEN NOT regexp_matches(t.source, '^({})_') THEN t.source END"
 
 LINKS: Final[Mapping[str, Mapping[str, str]]] = {
     "customers": {},
-    "payment_intents": {"customers": _CUSTOMER},
-    "invoices": {"customers": _CUSTOMER},
-    "subscriptions": {"customers": _CUSTOMER},
-    "subscription_schedules": {"customers": _CUSTOMER},
+    "payment_intents": {"customers": CUSTOMER},
+    "invoices": {"customers": CUSTOMER},
+    "subscriptions": {"customers": CUSTOMER},
+    "subscription_schedules": {"customers": CUSTOMER},
     "charges": {"payment_intents": "t.payment_intent", "customers": "t.customer"},
-    "credit_notes": {"invoices": "t.invoice", "customers": _CUSTOMER},
+    "credit_notes": {"invoices": "t.invoice", "customers": CUSTOMER},
     "refunds": {"charges": "t.charge"},
     "disputes": {"charges": "t.charge"},
-    "discounts": {"customers": _CUSTOMER},
-    "checkout_sessions": {"payment_intents": "t.payment_intent", "customers": _CUSTOMER},
-    "invoiceitems": {"customers": _CUSTOMER},
-    "customer_balance_transactions": {"invoices": "t.invoice", "customers": _CUSTOMER},
+    "discounts": {"customers": CUSTOMER},
+    "checkout_sessions": {"payment_intents": "t.payment_intent", "customers": CUSTOMER},
+    "invoiceitems": {"customers": CUSTOMER},
+    "customer_balance_transactions": {"invoices": "t.invoice", "customers": CUSTOMER},
     "invoice_payments": {
         "invoices": "t.invoice",
         "charges": _PAYMENT.format("charge"),
@@ -64,13 +66,13 @@ SHARED: Final = frozenset(("coupons", "prices", "promotion_codes", "tax_rates"))
 WHOLE: Final = frozenset(("stg_prices",))
 """Models that say of what is shared, and read it off tables of other things, too: they always read everything."""
 
-_VERSIONS: Final = "raw.versions"
-#: Of what was seen of Stripe's objects: of which kinds models read, and by which column they hang on a table.
-_STATES: Final = {
+VERSIONS: Final = "raw.versions"
+STATES: Final = {
     "subscriptions": ("id", "subscriptions"),
     "subscription_items": ("parent", "subscriptions"),
     "subscription_schedules": ("id", "subscription_schedules"),
 }
+"""Of what was seen of Stripe's objects: of which kinds models read, and by which column they hang on a table."""
 
 #: Columns of lines that name an object, and the table it is of: the first that there is will do.
 _NAMED: Final = {"customer": "customers", "subscription": "subscriptions", "invoice": "invoices", "charge": "charges"}
@@ -81,6 +83,43 @@ _HIT: Final = "temp.main.touched_hit"
 
 class Unfollowed(Exception):
     """A model reads a table of which nobody has said how it hangs together with others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Tables that models read, and those that their rows hang on.
+
+    Attributes:
+        tables: Names of tables whose links are followed, each after those that it hangs on.
+        shared: Names of those that all customers share.
+        states: Kinds of objects of which states are read.
+    """
+
+    tables: tuple[str, ...]
+    shared: frozenset[str]
+    states: tuple[str, ...]
+
+    @classmethod
+    def of(cls, tables: Iterable[str]) -> Reached:
+        """Return what some tables reach, given by their qualified names, as :meth:`takings.metrics.registry.Registry.tables` has them.
+
+        Raises:
+            Unfollowed: See there.
+        """
+        names = frozenset(tables)
+        wanted = {name.removeprefix("stripe.") for name in names if name.startswith("stripe.")}
+        if strange := sorted(wanted - LINKS.keys() - SHARED):
+            raise Unfollowed(f"nothing is said in takings.metrics.touched of how these hang together: {strange}")
+        states = tuple(sorted(name.partition("/")[2] for name in names if name.startswith(f"{VERSIONS}/")))
+        if strange := sorted(set(states) - STATES.keys()):
+            raise Unfollowed(
+                f"nothing is said in takings.metrics.touched of how states of these hang together: {strange}"
+            )
+        # What others hang on is followed even where no model reads it.
+        wanted |= {table for kind, (_, table) in STATES.items() if kind in states}
+        reached = wanted | {other for name in wanted & LINKS.keys() for other in LINKS[name]}
+        reached |= {other for name in reached & LINKS.keys() for other in LINKS[name]}
+        return cls(tuple(name for name in LINKS if name in reached), frozenset(wanted & SHARED), states)
 
 
 class Touched:
@@ -98,20 +137,8 @@ class Touched:
 
     def __init__(self, session: Session, tables: Iterable[str], since: int, words: frozenset[str]) -> None:
         self._session, self._since, self._words = session, since, words
-        wanted = {name.removeprefix("stripe.") for name in tables if name.startswith("stripe.")}
-        if strange := sorted(wanted - LINKS.keys() - SHARED):
-            raise Unfollowed(f"nothing is said in takings.metrics.touched of how these hang together: {strange}")
-        self._states = tuple(sorted(name.partition("/")[2] for name in tables if name.startswith(f"{_VERSIONS}/")))
-        if strange := sorted(set(self._states) - _STATES.keys()):
-            raise Unfollowed(
-                f"nothing is said in takings.metrics.touched of how states of these hang together: {strange}"
-            )
-        # What others hang on is followed even where no model reads it.
-        wanted |= {table for kind, (_, table) in _STATES.items() if kind in self._states}
-        reached = wanted | {other for name in wanted & LINKS.keys() for other in LINKS[name]}
-        reached |= {other for name in reached & LINKS.keys() for other in LINKS[name]}
-        self._tables = tuple(name for name in LINKS if name in reached)
-        self._shared = wanted & SHARED
+        reached = Reached.of(tables)
+        self._states, self._tables, self._shared = reached.states, reached.tables, reached.shared
         self._turn = 0
         self._made = [_TOUCHED]
         self.reads: dict[str, str] = {}
@@ -156,16 +183,14 @@ class Touched:
         if self._states:
             arms = [
                 f"(t.resource = '{kind}' AND {_in(table, f't.{column}', owner=('t.account', 't.livemode'))})"
-                for kind, (column, table) in _STATES.items()
+                for kind, (column, table) in STATES.items()
                 if kind in self._states
             ]
-            self._copy(_VERSIONS, "part_versions", f"({' OR '.join(arms)})")
+            self._copy(VERSIONS, "part_versions", f"({' OR '.join(arms)})")
 
     def read_here(self, sql: str) -> str:
         """Return a model's SQL so that it reads what was found in place of the warehouse's tables."""
-        for table, part in self.reads.items():
-            sql = re.sub(rf"\b{re.escape(table)}\b", part, sql)
-        return sql
+        return read_instead(sql, self.reads)
 
     def lines(self, columns: Collection[str]) -> str:
         """Return the condition under which a line ``l`` that is held comes from what was found.
@@ -204,12 +229,12 @@ class Touched:
 
     def _follow_states(self) -> int:
         found = 0
-        for kind, (column, table) in _STATES.items():
+        for kind, (column, table) in STATES.items():
             if kind not in self._states:
                 continue
             self._session.execute(
                 f"CREATE TEMP TABLE {_name(_HIT)} AS SELECT v.account AS account, v.livemode AS livemode, v.{column} AS id "
-                f"FROM {_VERSIONS} AS v WHERE v.resource = '{kind}' AND v.snapshot_id > {self._since}"
+                f"FROM {VERSIONS} AS v WHERE v.resource = '{kind}' AND v.snapshot_id > {self._since}"
             )
             found += self._one(f"SELECT count(*) FROM {_HIT}")
             self._note(table, "id", own=False)
@@ -248,7 +273,7 @@ class Touched:
         if not upwards:
             arms += [_in(other, sql, after=since) for other, sql in LINKS[name].items()]
             if name == "discounts":  # one that does not say whose it is
-                arms.append(f"{_CUSTOMER} IS NULL")
+                arms.append(f"{CUSTOMER} IS NULL")
         self._follow(name, " OR ".join(arms))
 
     def _copy(self, table: str, part: str, condition: str) -> None:
@@ -262,6 +287,13 @@ class Touched:
     def _one(self, sql: str) -> int:
         row: tuple[Any, ...] | None = self._session.execute(sql).fetchone()
         return int(row[0] or 0) if row else 0
+
+
+def read_instead(sql: str, reads: Mapping[str, str]) -> str:
+    """Return SQL that reads other things in place of some tables, given by their qualified names."""
+    for table, other in reads.items():
+        sql = re.sub(rf"\b{re.escape(table)}\b", lambda _, other=other: other, sql)  # type: ignore[misc]
+    return sql
 
 
 def _in(

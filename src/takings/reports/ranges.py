@@ -140,8 +140,8 @@ def compared(days: Days, preset: Preset, how: Compare) -> Days | None:
     """Return the days that a range is compared with.
 
     ``year`` is the same days a year before. ``previous`` is the stretch before it: for months, quarters and years the
-    same part of the one before (1–15 November with 1–15 October), whole for whole; otherwise as many days, immediately
-    before.
+    same part of the one before (1–15 November with 1–15 October), whole for whole, also where somebody has chosen whole months by
+    their days; otherwise as many days, immediately before.
 
     Returns:
         ``None`` where there is nothing to compare with: ``none``, or the preset ``all``.
@@ -151,7 +151,7 @@ def compared(days: Days, preset: Preset, how: Compare) -> Days | None:
     if how == "year":
         return _months_back(days, 12)
     months = _CALENDAR_MONTHS.get(preset)
-    if months is None and days.first.day == 1 and days.last == month_end(days.last):
+    if preset == "custom" and days.first.day == 1 and days.last == month_end(days.last):
         months = (days.last.year - days.first.year) * 12 + days.last.month - days.first.month + 1
     if months is not None:
         return _months_back(days, months)

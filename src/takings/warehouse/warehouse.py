@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, Self
 
 import pyarrow as pa
@@ -252,6 +253,11 @@ class Warehouse:
             except BaseException:
                 session.execute("ROLLBACK")
                 raise
+
+    @property
+    def temporary(self) -> Path:
+        """Folder for files that nobody needs once the warehouse is closed; SQL may read and write there."""
+        return self._engine.temporary
 
     def state(self, session: Session) -> int | None:
         """Return the state that a session stands at: rows written later have a higher ``snapshot_id``.

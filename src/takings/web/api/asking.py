@@ -20,6 +20,11 @@ Code = Annotated[
     QueryParameter(pattern="^[A-Za-z]{3}$", description="Only this currency, such as eur; default each by itself."),
 ]
 Account = Annotated[str | None, QueryParameter(description="Only this account of Stripe, acct_…")]
+Policy = Annotated[str | None, QueryParameter(description="Under this policy; default the company's.")]
+Into = Annotated[
+    str | None,
+    QueryParameter(pattern="^[A-Za-z]{3}$", description="Also all currencies in this one, by dated rates."),
+]
 Test = Annotated[bool, QueryParameter(description="Data of sandboxes instead of live data.")]
 
 
@@ -55,11 +60,8 @@ def asking(
     currency: Code = None,
     account: Account = None,
     test: Test = False,
-    policy: Annotated[str | None, QueryParameter(description="Under this policy; default the company's.")] = None,
-    into: Annotated[
-        str | None,
-        QueryParameter(pattern="^[A-Za-z]{3}$", description="Also all currencies in this one, by dated rates."),
-    ] = None,
+    policy: Policy = None,
+    into: Into = None,
 ) -> SkipValidation[Asking]:
     """Read a question from an address.
 

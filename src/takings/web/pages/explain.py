@@ -15,6 +15,8 @@ from takings.accounts import Action
 from takings.errors import Invalid, Misconfigured, NotFound, Unavailable
 from takings.metrics import MANY, Contribution, Converted, Derived, Figure, Figures, Measure, Question, Value
 from takings.metrics.rates import FILE as RATES
+from takings.metrics.rates import Rolled
+from takings.metrics.recurring import MOVEMENTS
 from takings.money import Money
 from takings.reports import Column, Missing, Sheet, in_stripe, missing_of
 from takings.web.context import App, FromApp, FromReader, Reader, show
@@ -77,6 +79,22 @@ class Conversion:
     text: str
     notes: tuple[str, ...]
     choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """How MRR in one currency became what it is.
+
+    Attributes:
+        days: Over which days.
+        lines: Opening, movements (each with the address of its explanation), what exchange rates did, closing; as (text, minor
+            units as shown, address).
+        notes: What is in it, and what is not.
+    """
+
+    days: str
+    lines: tuple[tuple[str, str, str | None], ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +183,7 @@ class ExplainPage:
     Attributes:
         value: Exact: minor units, things or a fraction; None where there is none.
         empty: Said in place of a value where it has no line.
+        forward: Of MRR, where it is converted; None otherwise.
         equation: Of a derived figure: how it is made of the sides; None for a sum of lines.
         source: Address of the definition; None where it is ours.
         missing: What it may lack, a sentence each; ``short`` whether more reading brings some of it.
@@ -181,6 +200,7 @@ class ExplainPage:
     equation: str | None
     sums: tuple[Sum, ...]
     conversion: Conversion
+    forward: Forward | None
     chips: tuple[Chip, ...]
     facts: tuple[Fact, ...]
     source: str | None
@@ -253,6 +273,7 @@ def explain_page(app: App, reader: Reader, given: dict[str, str], *, patient: bo
     known_at, unbuilt = look.view.known, False
     lacking: list[Missing] = []
     converted, refused = None, ""
+    forward: Forward | None = None
     try:
         found = figures.values(whole)
         known_at = known_at or figures.built_at(figure.name)
@@ -261,6 +282,10 @@ def explain_page(app: App, reader: Reader, given: dict[str, str], *, patient: bo
             for at, side in enumerate(figures.sides(look.view.ask(figure.name)))
         )
         converted, refused = _converted(app, reader, figures, whole, given.get("into", ""))
+        if converted is not None and figure.name == "mrr":
+            forward = _forward(
+                app, reader, look, app.exchange.roll_forward(figures, whole, MOVEMENTS, converted.currency)
+            )
         lacking = missing_of(figures, app.registry, app.connections, app.health, whole)
     except Unavailable as error:
         if error.code != "metrics.unbuilt":
@@ -297,6 +322,7 @@ def explain_page(app: App, reader: Reader, given: dict[str, str], *, patient: bo
             for one in found
         ),
         conversion=_conversion(app, reader, look, figure, converted, refused),
+        forward=forward,
         chips=_chips(app, reader, look),
         facts=facts,
         source=figure.source if figure.source.startswith("https://") else None,
@@ -360,6 +386,26 @@ def _conversion(
     ]
     text = words.money(Money(round(found.total), found.currency))
     return Conversion(found.currency.upper(), exact(found.total), text, tuple(notes), choices)
+
+
+def _forward(app: App, reader: Reader, look: Look, found: Rolled) -> Forward:
+    words, currency = reader.words, found.currency
+    amounts = found.rounded()
+
+    def line(name: str) -> tuple[str, str, str | None]:
+        text = words.money(Money(amounts[name], currency))
+        if name not in MOVEMENTS:
+            return words(f"dashboards.forward_{name}"), text, None
+        href = "/explain" + look.query(metric=name, into=currency)
+        return app.registry.figure(name).title[reader.locale], text, href
+
+    notes = [words("dashboards.forward_in_it", currencies=", ".join(one.upper() for one in found.currencies))]
+    notes += [
+        words("dashboards.forward_left_out", currency=one.upper(), into=currency.upper(), file=RATES)
+        for one in found.left_out
+    ]
+    lines = tuple(line(name) for name in amounts) if found.currencies else ()
+    return Forward(span(look.frame.days, words), lines, tuple(notes if found.currencies else notes[1:]))
 
 
 def _look(app: App, reader: Reader, given: Mapping[str, str]) -> Look:
