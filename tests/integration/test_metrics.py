@@ -584,6 +584,7 @@ def test_sums_by_day_answer_every_question_as_the_lines_do(
     monkeypatch.setattr(rolling, "FROM_LINES", 0)
     monkeypatch.setattr(rolling, "FEWER", 0)
     with closing(app.build(settings.load({**simulator.environ(), "TAKINGS_HOME": str(home)}))) as made:
+        made.builder.build(made.zone())
         with made.warehouse.deriving() as session, made.warehouse.publishing(session):
             for model in LINES:
                 rolling.put(session, model, rolling.summed(session, model, model.table, 1))

@@ -289,6 +289,27 @@ def test_a_day_later_everything_is_worked_out_once(books: Books) -> None:
     assert books.build()["money_lines"].partly
 
 
+def test_of_a_large_company_too_only_what_has_changed_is_worked_out(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books.build(filed=True)
+    books.let_a_transaction_be_more()
+    with monkeypatch.context() as uncut:
+        uncut.setattr(Shares, "__enter__", None)  # nothing is cut for it
+        built = books.build(filed=True)["money_lines"]
+    assert (built.came, built.gone, built.partly, built.failed) == (1, 1, True, False)
+
+
+def test_where_shares_cannot_be_told_everything_is_worked_out_at_once(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books.build()
+    with monkeypatch.context() as broken:
+        broken.setitem(LINKS, "refunds", {"charges": "CAST(CAST(t.id AS BIGINT) AS VARCHAR)"})  # type: ignore[arg-type]
+        built = books.build(anew=True, filed=True)["money_lines"]
+    assert (built.fresh, built.came, built.gone, built.failed) == (True, 0, 0, False)
+
+
 @pytest.mark.parametrize("filed", [False, True])
 def test_lines_that_were_left_out_are_found_when_everything_is_worked_out(books: Books, filed: bool) -> None:
     books.build()
@@ -416,7 +437,9 @@ def test_what_an_older_version_noted_of_its_fillings_is_gone_on_with(books: Book
     assert books.build()["money_lines"].partly
 
 
-def test_in_a_warehouse_of_one_file_everything_is_worked_out(tmp_path: Path, books: Books) -> None:
+def test_in_a_warehouse_of_one_file_everything_is_worked_out(
+    tmp_path: Path, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with closing(app.build(settings.load({"TAKINGS_HOME": str(tmp_path)}, warehouse="duckdb"))) as plain:
         at = books.clock.now()
         builder = Builder(plain.warehouse, books.registry, books.clock, partly_from=0)
@@ -436,3 +459,11 @@ def test_in_a_warehouse_of_one_file_everything_is_worked_out(tmp_path: Path, boo
             built = {one.model: one for one in builder.build(ZONE)}
             assert built["money_lines"].fresh and not built["money_lines"].partly
             assert built["money_lines"].rows == n + 1
+        filed = Builder(plain.warehouse, books.registry, books.clock, filed_from=0, share_rows=1)
+        monkeypatch.setattr(working, "_POURED_FROM", 0)
+        for anew in (True, False):
+            built = {one.model: one for one in filed.build(ZONE, anew=anew)}
+            assert (built["money_lines"].rows, built["money_lines"].gone) == (2, 0)
+            with plain.warehouse.deriving() as session, plain.warehouse.publishing(session):
+                session.execute("DROP TABLE metrics.money_lines")
+        assert built["money_lines"].fresh and built["money_lines"].came == 2

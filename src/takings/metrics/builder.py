@@ -152,7 +152,14 @@ class _Failed(Exception):
 
 
 class _Untraced(Exception):
-    """What has changed cannot be followed; the transaction is lost with it."""
+    """Links between objects cannot be followed; the transaction is lost with it."""
+
+    def __init__(self, lost: str) -> None:
+        super().__init__(lost)
+        self.lost = lost
+
+
+_CHANGES, _SHARES = "changes", "shares"  # what links are followed for
 
 
 class Builder:
@@ -214,14 +221,16 @@ class Builder:
             before = self._before(marks)
             stale = self._lines if anew else self._stale(values, marks, before, figures)
             failed: set[str] = set()
-            trace = True
+            follow = {_CHANGES, _SHARES}
             while True:  # once, and again without each model that cannot be worked out
                 with ExitStack() as made:
                     wanted = [one for one in stale if one.name not in failed]
                     try:
-                        changes = self._worked_out(session, made, wanted, values, marks, before, anew=anew, trace=trace)
-                    except _Untraced:
-                        trace = False  # all lines are worked out instead
+                        changes = self._worked_out(
+                            session, made, wanted, values, marks, before, anew=anew, follow=follow
+                        )
+                    except _Untraced as error:
+                        follow.discard(error.lost)  # all lines are worked out instead, or all in one share
                         continue
                     except _Failed as error:
                         self._log.warning("metrics.model_failed", model=error.model, code=error.code)
@@ -375,13 +384,13 @@ class Builder:
         before: dict[str, _Last],
         *,
         anew: bool,
-        trace: bool,
+        follow: Collection[str],
     ) -> dict[str, _Change]:
         """Return what differs, by model; temporary tables last as long as the stack.
 
         Raises:
             _Failed: One of them cannot be worked out.
-            _Untraced: What has changed since they were last filled cannot be followed.
+            _Untraced: What has changed since they were last filled cannot be followed, or the shares cannot be told.
         """
         changes: dict[str, _Change] = {}
         with _one_state(session):
@@ -390,7 +399,7 @@ class Builder:
             tables = frozenset[str]().union(*(self._registry.tables(model.name) for model in models))
             rows = self._rows(session, tables - bare)
             store = self._store(session, rows)
-            traced = self._traced(session, made, models if trace else [], values, marks, before)
+            traced = self._traced(session, made, models if _CHANGES in follow else [], values, marks, before)
             everything = made.enter_context(Work(session, store, self._registry, values, bare))
             part = everything
             partly = {name for name in traced.models if not anew and before[name].whole == values[_TODAY]}
@@ -399,8 +408,8 @@ class Builder:
                     Work(session, Memory(session), self._registry, values, bare, traced.touched, everything)
                 )
             took: dict[str, float] = {}
-            if trace and isinstance(store, Files) and rows > self._share_rows:
-                whole = [model for model in models if model.name not in partly]
+            whole = [model for model in models if model.name not in partly]
+            if whole and _SHARES in follow and isinstance(store, Files) and rows > self._share_rows:
                 took = self._worked_out_by_shares(session, store, everything, whole, values, bare, rows)
             for number, model in enumerate(models):
                 began = self._clock.monotonic()
@@ -445,7 +454,7 @@ class Builder:
         took = dict.fromkeys((model.name for model in models), 0.0)
         with ExitStack() as made:
             cut = Shares(session, store, tables, bare, self._words, -(-rows // self._share_rows), self._share_rows)
-            with self._followed():
+            with self._followed(_SHARES):
                 made.enter_context(cut)
             for number in range(cut.count):
                 work = Work(session, store, self._registry, values, bare, cut.share(number), everything)
@@ -460,7 +469,7 @@ class Builder:
         return took
 
     @contextmanager
-    def _followed(self) -> Iterator[None]:
+    def _followed(self, what: str) -> Iterator[None]:
         """Say that links between objects cannot be followed, where the engine fails at it.
 
         Raises:
@@ -472,8 +481,8 @@ class Builder:
         except (Unexpected, Unavailable) as error:
             if isinstance(error, Unavailable) and error.code != _NO_MEMORY:
                 raise
-            self._log.warning("metrics.untraced", code=error.code)
-            raise _Untraced from None
+            self._log.warning("metrics.untraced", code=error.code, lost=what)
+            raise _Untraced(what) from None
 
     def _store(self, session: Session, rows: int) -> Memory | Files:
         """Return where to keep what is worked out from so many rows of sources."""
@@ -517,7 +526,7 @@ class Builder:
             return _Traced(None, frozenset())
         some = Touched(session, tables, since, self._words)
         made.callback(some.drop)
-        with self._followed():
+        with self._followed(_CHANGES):
             if not some.find():
                 return _Traced(None, frozenset())
             if any(before[model.name].whole == values[_TODAY] for model in able):
