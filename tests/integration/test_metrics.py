@@ -763,7 +763,8 @@ def test_what_renewals_came_to_adds_up_and_attempts_are_of_payments(parts: app.A
     assert ask("payment_volume")["eur"] == captured
 
 
-def test_a_model_that_cannot_be_worked_out_stops_no_other_and_is_said(furnished: Path) -> None:
+@pytest.mark.parametrize("sizes", [{}, {"filed_from": 0, "share_rows": 1}], ids=["at once", "in shares"])
+def test_a_model_that_cannot_be_worked_out_stops_no_other_and_is_said(furnished: Path, sizes: dict[str, int]) -> None:
     """Its lines stay those of before; the engine's words, which may hold a customer's data, go nowhere."""
     with closing(app.build(settings.load({"TAKINGS_HOME": str(furnished)}))) as made:
         now = datetime(2026, 11, 1, tzinfo=UTC)
@@ -777,13 +778,14 @@ def test_a_model_that_cannot_be_worked_out_stops_no_other_and_is_said(furnished:
             derived=(),
             sql=good.sql.replace("t.account AS account", "CAST(CAST(t.id AS BIGINT) AS VARCHAR) AS account"),
         )
-        builder = Builder(made.warehouse, Registry([*few.ordered, bad], made.catalog), made.clock)
+        builder = Builder(made.warehouse, Registry([*few.ordered, bad], made.catalog), made.clock, **sizes)
         built = {one.model: one for one in builder.build("UTC")}
         assert built["bad_lines"].failed and [name for name, one in built.items() if one.failed] == ["bad_lines"]
         assert built["money_lines"].fresh and built["money_lines"].rows == 1
         assert [one.amount for one in made.figures.answer(Question("gross_volume"))] == [9]
         again = {one.model: one for one in builder.build("UTC")}
         assert again["bad_lines"].failed and not again["money_lines"].fresh
+        assert not list(made.warehouse.temporary.iterdir())
 
 
 def test_a_figure_that_is_too_old_says_so_until_it_could_be_worked_out_again(furnished: Path) -> None:

@@ -308,6 +308,7 @@ def test_where_shares_cannot_be_told_everything_is_worked_out_at_once(
         broken.setitem(LINKS, "refunds", {"charges": "CAST(CAST(t.id AS BIGINT) AS VARCHAR)"})  # type: ignore[arg-type]
         built = books.build(anew=True, filed=True)["money_lines"]
     assert (built.fresh, built.came, built.gone, built.failed) == (True, 0, 0, False)
+    assert not list(books.parts.warehouse.temporary.iterdir())
 
 
 @pytest.mark.parametrize("filed", [False, True])

@@ -61,6 +61,29 @@ class Shares:
         self._copies: dict[str, Path] = {}
 
     def __enter__(self) -> Shares:
+        try:
+            self._cut()
+        except BaseException as error:
+            self.__exit__(type(error))
+            raise
+        return self
+
+    def __exit__(self, wrong: type[BaseException] | None, *_: object) -> None:
+        for name in self._made:
+            (self._store.drop if wrong is None else self._store.abandon)(name)
+        for place in self._copies.values():
+            shutil.rmtree(place, ignore_errors=True)
+
+    def share(self, number: int) -> Share:
+        """Return what to read of a share, from 0 on."""
+        reads = {f"stripe.{name}": f"stripe.{name}" for name in self._reached.shared}
+        for table, place in self._copies.items():
+            folders = (place / f"share={number}", place / f"share={_EVERYBODY}")
+            files = [file for folder in folders for file in sorted(folder.glob("*.parquet"))]
+            reads[table] = f"({reading(files)})" if files else f"(SELECT * FROM {table} LIMIT 0)"
+        return Share(reads)
+
+    def _cut(self) -> None:
         self._find_large()
         roots = self._roots()
         self._join(roots)
@@ -74,22 +97,6 @@ class Shares:
             self._copy(VERSIONS, "t.account", "t.livemode", arms)
         for name in tuple(self._made):
             self._drop(name)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for name in tuple(self._made):
-            self._drop(name)
-        for place in self._copies.values():
-            shutil.rmtree(place, ignore_errors=True)
-
-    def share(self, number: int) -> Share:
-        """Return what to read of a share, from 0 on."""
-        reads = {f"stripe.{name}": f"stripe.{name}" for name in self._reached.shared}
-        for table, place in self._copies.items():
-            folders = (place / f"share={number}", place / f"share={_EVERYBODY}")
-            files = [file for folder in folders for file in sorted(folder.glob("*.parquet"))]
-            reads[table] = f"({reading(files)})" if files else f"(SELECT * FROM {table} LIMIT 0)"
-        return Share(reads)
 
     def _find_large(self) -> None:
         """Note the accounts that are cut."""

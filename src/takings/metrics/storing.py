@@ -42,6 +42,9 @@ class Memory:
         """Let a table go; one that is not there does no harm."""
         self._session.execute(f"DROP TABLE IF EXISTS {_PLACE}{name}")
 
+    def abandon(self, name: str) -> None:
+        """Let go of a table whose transaction is lost: no more can be said in it, and the table goes with it."""
+
     def pieces(self, name: str) -> tuple[str, ...]:
         """Return what SQL may read one after the other in place of a table, none of them large."""
         return (f"{_PLACE}{name}",)
@@ -80,7 +83,7 @@ class Files:
         """Keep the rows that a question gives, apart by a column of whole numbers, which is not kept itself.
 
         Returns:
-            A folder with one of files for each number that there is: ``column=number``. It is the caller's to delete.
+            A folder that has one with files for each number that there is: ``column=number``. It is the caller's to delete.
         """
         place = self._place(name)
         self._write(place, place, sql, f"PARTITION_BY ({column})", None)
@@ -104,6 +107,10 @@ class Files:
     def drop(self, name: str) -> None:
         """See :meth:`Memory.drop`."""
         self._session.execute(f"DROP VIEW IF EXISTS {_PLACE}{name}")
+        self.abandon(name)
+
+    def abandon(self, name: str) -> None:
+        """See :meth:`Memory.abandon`."""
         if name in self._places:
             shutil.rmtree(self._places.pop(name)[0], ignore_errors=True)
 

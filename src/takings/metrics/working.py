@@ -65,9 +65,9 @@ class Work:
     def __enter__(self) -> Work:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, wrong: type[BaseException] | None, *_: object) -> None:
         for name in reversed(self._made):
-            self._store.drop(name)
+            (self._store.drop if wrong is None else self._store.abandon)(name)
 
     def table(self, model: Model) -> str:
         """Return the table of a model, made when it is not there yet."""
