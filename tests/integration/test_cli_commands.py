@@ -285,6 +285,44 @@ def test_purging_deletes_every_row_and_version(synced: Run) -> None:
     assert synced("status", "--json").json["connections"] == []
 
 
+def test_tokens_of_the_api_are_made_listed_and_revoked(run: Run, home: Path) -> None:
+    with closing(app.build(settings.load({"TAKINGS_HOME": str(home)}))) as made:
+        made.people.setup(
+            company_name="Shop", locale="en", time_zone="Europe/Paris", currency="eur", email="ada@example.com", name="Ada",
+            password="a long enough secret",
+        )  # fmt: skip
+    make = ("token", "--make", "Nightly export", "--for", "Ada@Example.com")
+    assert run("token", "--json").json == []
+    token = run(*make, "--role", "standard", "--until", "2999-12-31").out.strip()
+    other = run(*make, "--json").json["token"]
+    assert token.startswith("takings_") and other != token
+    rows = run("token", "--json").json
+    assert {(one["name"], one["owner"], one["role"]) for one in rows} == {
+        ("Nightly export", "Ada", "standard"),
+        ("Nightly export", "Ada", "read_only"),
+    }
+    (dated,) = [one for one in rows if one["expires_at"]]
+    assert dated["role"] == "standard" and dated["expires_at"] == "2999-12-31T23:00:00Z"
+    listed = run("token")
+    assert "Nightly export" in listed.out and token not in listed.out + listed.err and other not in listed.out
+    with closing(app.build(settings.load({"TAKINGS_HOME": str(home)}))) as made:
+        assert (found := made.tokens.who(token)) is not None and (found.name, found.role) == ("Ada", "standard")
+    assert dated["id"] not in [one["id"] for one in run("token", "--revoke", dated["id"], "--json").json]
+    with closing(app.build(settings.load({"TAKINGS_HOME": str(home)}))) as made:
+        assert made.tokens.who(token) is None and made.tokens.who(other) is not None
+    for wrong, said in (
+        (("--revoke", dated["id"]), "no token with this id"),
+        (("--make", "Export"), "Give --make and --for together"),
+        (("--until", "2999-12-31"), "--until is of a token"),
+        (("--make", "Export", "--for", "eve@example.com"), "Nobody signs in with this address"),
+        ((*make[1:], "--role", "owner"), "role"),
+        ((*make[1:], "--until", "soon"), "is no date"),
+        ((*make[1:], "--until", "2020-01-01"), "over already"),
+    ):
+        done = run("token", *wrong)
+        assert done.code != 0 and said in done.err and done.out == "", (wrong, done)
+
+
 def test_a_webhooks_address_and_secrets(connected: Run) -> None:
     first, second = "whsec_0123456789abcdefghij", "whsec_jihgfedcba9876543210"
     said = connected("webhook", "Shop").out

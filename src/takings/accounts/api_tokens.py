@@ -56,7 +56,7 @@ class ApiTokens:
         """
         shown, wanted, now = require_name(name), require_role(role), self._clock.now()
         if not MATRIX[wanted] <= MATRIX[person.role]:
-            raise Invalid("accounts.token_role", "A token may not do more than you may: choose another role.")
+            raise Invalid("accounts.token_role", "A token may not do more than its person may: choose another role.")
         expires_at = _after(last_day, zone) if last_day is not None else None
         if expires_at is not None and expires_at <= now:
             raise Invalid("accounts.token_day", "The last day of a token cannot be over already.")
@@ -64,7 +64,7 @@ class ApiTokens:
         with self._store.write() as connection:
             mine = connection.execute(sa.select(sa.func.count()).where(t.person_id == person.id)).scalar_one()
             if mine >= MOST:
-                raise Invalid("accounts.token_many", f"You have {MOST} tokens already: revoke one first.", n=MOST)
+                raise Invalid("accounts.token_many", f"One person may have {MOST} tokens: revoke one first.", n=MOST)
             connection.execute(
                 sa.insert(s.api_tokens).values(
                     token_hash=hashed(token),
@@ -110,26 +110,35 @@ class ApiTokens:
         """Return a person's tokens, the newest first, those that have expired too."""
         return self._read(s.api_tokens.c.person_id == person.id)
 
-    def every(self, by: Person) -> tuple[ApiToken, ...]:
+    def every(self, by: Person | None) -> tuple[ApiToken, ...]:
         """Return everybody's tokens, as :meth:`list` does.
+
+        Args:
+            by: Who asks; None: whoever has the data folder.
 
         Raises:
             NotAllowed: Not an administrator.
         """
-        require(by, Action.MANAGE_PEOPLE)
+        if by is not None:
+            require(by, Action.MANAGE_PEOPLE)
         return self._read()
 
     def revoke(self, person: Person, token_id: str) -> bool:
         """Make one of a person's own tokens worthless at once; False: they have no such one."""
         return self._revoke(person, s.api_tokens.c.id == token_id, s.api_tokens.c.person_id == person.id)
 
-    def revoke_any(self, by: Person, token_id: str) -> bool:
+    def revoke_any(self, by: Person | None, token_id: str) -> bool:
         """Make anybody's token worthless at once; False: there is no such one.
+
+        Args:
+            by: Who does; None: whoever has the data folder.
+            token_id: Which.
 
         Raises:
             NotAllowed: Not an administrator.
         """
-        require(by, Action.MANAGE_PEOPLE)
+        if by is not None:
+            require(by, Action.MANAGE_PEOPLE)
         return self._revoke(by, s.api_tokens.c.id == token_id)
 
     def _read(self, *conditions: sa.ColumnElement[bool]) -> tuple[ApiToken, ...]:
@@ -154,7 +163,7 @@ class ApiTokens:
                 for row in connection.execute(query)
             )
 
-    def _revoke(self, by: Person, *conditions: sa.ColumnElement[bool]) -> bool:
+    def _revoke(self, by: Person | None, *conditions: sa.ColumnElement[bool]) -> bool:
         with self._store.write() as connection:
             row = connection.execute(sa.select(s.api_tokens.c.name).where(*conditions)).first()
             if row is None:

@@ -231,6 +231,23 @@ class People:
         with self._store.read() as connection:
             return [person_of(row) for row in connection.execute(query)]
 
+    def known_as(self, email: str) -> Person:
+        """Return the person with this address, for whoever has the data folder.
+
+        Raises:
+            NotFound: There is none, or the person is disabled.
+        """
+        p = s.people.c
+        query = sa.select(s.people).where(p.email == email.strip().lower()[:320], p.disabled_at.is_(None))
+        with self._store.read() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise NotFound(
+                "accounts.no_person_of",
+                "Nobody signs in with this address: give that of a person under Admin > People.",
+            )
+        return person_of(row)
+
     def invite(self, by: Person, email: str, role: str) -> str:
         """Invite somebody and return the token of the link: it is shown once and cannot be had again.
 
