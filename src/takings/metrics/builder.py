@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Literal, Protocol
 from zoneinfo import ZoneInfo
 
@@ -415,7 +415,7 @@ class Builder:
                 began = self._clock.monotonic()
                 last, name = before.get(model.name), model.name
                 held = last.rows if last and model.table in marks else None
-                with _told(name):
+                with _turned(partial(_Failed, name)):
                     delta = (part if name in partly else everything).delta(model, held)
                     strays = 0
                     if name in traced.models - partly and (
@@ -461,7 +461,7 @@ class Builder:
                 with work:
                     for place, model in enumerate(models):
                         began = self._clock.monotonic()
-                        with _told(model.name):
+                        with _turned(partial(_Failed, model.name)):
                             work.table(model)
                         work.keep(models[place + 1 :], ready=models[: place + 1])
                         took[model.name] += self._clock.monotonic() - began
@@ -475,14 +475,13 @@ class Builder:
         Raises:
             _Untraced: They cannot.
         """
-        try:
-            with mapped():
-                yield
-        except (Unexpected, Unavailable) as error:
-            if isinstance(error, Unavailable) and error.code != _NO_MEMORY:
-                raise
-            self._log.warning("metrics.untraced", code=error.code, lost=what)
-            raise _Untraced(what) from None
+
+        def untraced(code: str) -> _Untraced:
+            self._log.warning("metrics.untraced", code=code, lost=what)
+            return _Untraced(what)
+
+        with _turned(untraced):
+            yield
 
     def _store(self, session: Session, rows: int) -> Memory | Files:
         """Return where to keep what is worked out from so many rows of sources."""
@@ -662,19 +661,15 @@ class Builder:
 
 
 @contextmanager
-def _told(model: str) -> Iterator[None]:
-    """Say which model cannot be worked out.
-
-    Raises:
-        _Failed: This one cannot.
-    """
+def _turned(into: Callable[[str], Exception]) -> Iterator[None]:
+    """Turn what the engine cannot do into an error made of its code; what waiting heals stays as it is."""
     try:
         with mapped():
             yield
     except (Unexpected, Unavailable) as error:
         if isinstance(error, Unavailable) and error.code != _NO_MEMORY:
             raise
-        raise _Failed(model, error.code) from None
+        raise into(error.code) from None
 
 
 @contextmanager

@@ -183,7 +183,7 @@ class ExplainPage:
     Attributes:
         value: Exact: minor units, things or a fraction; None where there is none.
         empty: Said in place of a value where it has no line.
-        forward: Of MRR, where it is converted; None otherwise.
+        forward: Of MRR, where it is converted and there is any; None otherwise.
         equation: Of a derived figure: how it is made of the sides; None for a sum of lines.
         source: Address of the definition; None where it is ours.
         missing: What it may lack, a sentence each; ``short`` whether more reading brings some of it.
@@ -388,7 +388,9 @@ def _conversion(
     return Conversion(found.currency.upper(), exact(found.total), text, tuple(notes), choices)
 
 
-def _forward(app: App, reader: Reader, look: Look, found: Rolled) -> Forward:
+def _forward(app: App, reader: Reader, look: Look, found: Rolled) -> Forward | None:
+    if not found.currencies and not found.left_out:
+        return None
     words, currency = reader.words, found.currency
     amounts = found.rounded()
 
